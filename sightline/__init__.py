@@ -1,0 +1,70 @@
+"""Train, evaluate and use image classifiers, from Python or from the shell.
+
+    import sightline
+
+    sightline.write_digits("digits")                                  # real handwritten digits, from scikit-learn
+    result = sightline.train("digits", model="resnet18", name="first", training={"epochs": 5})
+    print(sightline.evaluate(result.run, split="test")["top1"])
+    print(sightline.load(result.run).predict(["digits/test/7"]))
+    print(sightline.predict(result.run, ["digits/test/*/*.png"]).rows[0])
+
+The names below are loaded when they are first used, so `import sightline` costs nothing. Everything that goes wrong on purpose is a
+`SightlineError`; its kinds are drawn in `sightline.errors`.
+
+>>> from sightline import SightlineError, create_model
+>>> create_model("resnet18", num_classes=10).strides["c5"]
+32
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sightline.data.formats import read as read
+    from sightline.data.samples import write_digits as write_digits
+    from sightline.errors import SightlineError as SightlineError
+    from sightline.inference.predictor import load as load
+    from sightline.models import create_model as create_model
+    from sightline.workflows.evaluate import evaluate as evaluate
+    from sightline.workflows.predict import predict as predict
+    from sightline.workflows.train import resume as resume
+    from sightline.workflows.train import train as train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SightlineError",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "load",
+    "predict",
+    "read",
+    "resume",
+    "train",
+    "write_digits",
+]
+
+_DEFINED_IN = {
+    "SightlineError": "sightline.errors",
+    "create_model": "sightline.models",
+    "evaluate": "sightline.workflows.evaluate",
+    "load": "sightline.inference.predictor",
+    "predict": "sightline.workflows.predict",
+    "read": "sightline.data.formats",
+    "resume": "sightline.workflows.train",
+    "train": "sightline.workflows.train",
+    "write_digits": "sightline.data.samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DEFINED_IN:
+        raise AttributeError(f"module 'sightline' has no attribute {name!r}. It has: {', '.join(__all__)}.")
+    value = getattr(import_module(_DEFINED_IN[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

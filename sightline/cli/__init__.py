@@ -1,0 +1,1 @@
+"""The command line: it parses arguments, prints and exits; the work is in `sightline.workflows`."""

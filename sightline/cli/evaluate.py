@@ -1,0 +1,71 @@
+"""`sightline evaluate`: how good a run is on pictures with known labels."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sightline.cli.options import Json, Run
+from sightline.cli.output import duration, print_json, print_table
+from sightline.cli.progress import listening
+from sightline.errors import ConfigError
+
+CLASSES_SHOWN = 20
+"""Rows of the table; with more classes, the weakest ones are shown."""
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA", help="Other pictures with labels.  [default: the data of the run]", show_default=False
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="train, val or test.  [default: test where there is one, else val]"),
+    ] = None,
+    crops: Annotated[
+        int,
+        typer.Option(
+            metavar="1|10", help="1: the centre crop. 10: four corners, centre, and their mirror images, averaged."
+        ),
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure a run on labelled pictures.
+
+    Prints top-1, top-5 and each class's precision, recall and F1, all with their numbers of pictures; the confusion matrix is drawn
+    into the run's pictures folder.
+    """
+    if crops not in (1, 10):
+        raise ConfigError(f"--crops: expected 1 or 10, got {crops}.")
+    from sightline.workflows import evaluate as workflow
+
+    with listening() as listener:
+        result = workflow.evaluate(run, data, split=split, crops=crops, listener=listener)
+    print_json(result) if as_json else print_evaluation(result)
+
+
+def print_evaluation(result: dict[str, Any]) -> None:
+    """The figures of an evaluation for people: the headline, then a line for each class."""
+    names = ("top1", "top5", "macro_f1")
+    figures = "  ".join(f"{name} {result[name]:.4f}" for name in names if result.get(name) is not None)
+    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
+    print(f"{figures}  ({result['split']} split, {result['images']} pictures{taken})")
+    print()
+    rows = list(result["per_class"])
+    if len(rows) > CLASSES_SHOWN:
+        rows = sorted(rows, key=lambda row: (row["f1"] is not None, row["f1"]))[:CLASSES_SHOWN]
+        print(f"The {CLASSES_SHOWN} classes with the lowest F1, of {len(result['per_class'])}:")
+    numbers = ("precision", "recall", "F1", "pictures")
+    cells = [
+        [row["name"], *(_share(row[key]) for key in ("precision", "recall", "f1")), str(row["images"])] for row in rows
+    ]
+    print_table(("class", *numbers), cells, numbers=numbers)
+
+
+def _share(value: float | None) -> str:
+    """A class without pictures has no recall; that is not a zero."""
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,85 @@
+"""`sightline`: one verb a file. Nothing here imports torch; each verb imports what it needs when it runs."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from sightline import __version__
+from sightline.cli.demo import demo
+from sightline.cli.evaluate import evaluate
+from sightline.cli.failures import describe
+from sightline.cli.models import models
+from sightline.cli.options import example
+from sightline.cli.predict import predict
+from sightline.cli.sample import sample
+from sightline.cli.train import train
+
+# Plain help texts: rich would take longer to import than everything else together.
+app = typer.Typer(
+    name="sightline",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog=example(
+        "sightline sample digits",
+        "sightline train digits --model resnet18 --name first",
+        "sightline evaluate runs/first --split test",
+        "sightline predict runs/first digits/test/7",
+    )
+    + "\n\nExit codes: 0 done, 1 the work failed or a check found errors, 2 something given is wrong.",
+)
+app.command(
+    epilog=example(
+        "sightline train digits --model resnet18 --epochs 5 --name first",
+        "sightline train photos --weights imagenet --freeze c3 --set optimizer.lr=0.01",
+        "sightline train --recipe recipes/cifar10_resnet18.toml --processes 2",
+        "sightline train --resume runs/first",
+    )
+)(train)
+app.command(
+    epilog=example(
+        "sightline evaluate runs/first --split test",
+        "sightline evaluate runs/first other-photos --crops 10 --json",
+    )
+)(evaluate)
+app.command(
+    epilog=example(
+        "sightline predict runs/first holiday/ more/*.jpg",
+        "sightline predict runs/first holiday/ --out labels.csv",
+    )
+)(predict)
+app.command(epilog=example("sightline models", "sightline models --json"))(models)
+app.command(epilog=example("sightline sample digits", "sightline train digits"))(sample)
+app.command(epilog=example("sightline demo --out demo"))(demo)
+
+
+@app.callback()
+def sightline(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Train, evaluate and use image classifiers.
+
+    A training leaves a run folder; the other verbs work from it. `sightline VERB --help` explains a verb.
+    """
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. No exception leaves here, so a traceback is shown only when it is asked for."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = typer.main.get_command(app).main(words, prog_name="sightline", standalone_mode=False, obj=words)
+        sys.stdout.flush()
+        return int(code or 0)
+    except BrokenPipeError:
+        # Whoever read the output has left. Nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except BaseException as error:
+        return describe(error, as_json="--json" in words)

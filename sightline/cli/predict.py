@@ -1,0 +1,87 @@
+"""`sightline predict`: label pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sightline.cli.failures import paragraph
+from sightline.cli.options import Json, Run
+from sightline.cli.output import print_json, print_table
+from sightline.cli.progress import listening
+from sightline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sightline.workflows.predict import PredictResult
+
+ROWS_SHOWN = 20
+"""Pictures that the table on the screen lists; all go into a file."""
+
+
+def predict(
+    run: Run,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Pictures, folders of them, or patterns such as 'photos/*.jpg'.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write all predictions to a .csv or .jsonl file, and a contact sheet (.png) beside it."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of --out when they exist.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Label pictures with a trained network.
+
+    Shows the five most probable classes of each picture. Pictures that cannot be read are named with the reason, and the exit code is
+    then 1.
+    """
+    if overwrite and out is None:
+        raise ConfigError("--overwrite says what to do with the files of --out, which is not given.")
+    from sightline.workflows import predict as workflow
+
+    with listening() as listener:
+        if out is not None:
+            workflow.check_out(out, overwrite=overwrite)
+        result = workflow.predict(run, paths, listener=listener)
+        files = workflow.write_predictions(result, out, overwrite=overwrite) if out is not None else []
+        unreadable = [row for row in result.rows if row.error is not None]
+        for row in unreadable:
+            listener.say(paragraph(f"unreadable: {row.path}: {row.error}"))
+    if as_json:
+        print_json({"run": run, **as_object(result), "files": files})
+    else:
+        print_predictions(result)
+        for file in files:
+            print(f"wrote {file}")
+    raise typer.Exit(1 if unreadable else 0)
+
+
+def as_object(result: "PredictResult") -> dict[str, Any]:
+    """Predictions as JSON holds them."""
+    rows = [
+        {
+            "path": row.path,
+            "top": [{"class": name, "probability": probability} for name, probability in row.top],
+            "error": row.error,
+        }
+        for row in result.rows
+    ]
+    return {"class_names": result.class_names, "predictions": rows}
+
+
+def print_predictions(result: "PredictResult") -> None:
+    """A table of the first pictures, and how many more there are."""
+    readable = [row for row in result.rows if row.error is None]
+    cells = []
+    for row in readable[:ROWS_SHOWN]:
+        (best, probability), *others = row.top
+        cells.append([row.path, best, f"{probability:.3f}", ", ".join(f"{name} {share:.3f}" for name, share in others)])
+    if cells:
+        print_table(("picture", "class", "probability", "then"), cells, numbers=("probability",))
+    if len(readable) > ROWS_SHOWN:
+        print(f"... and {len(readable) - ROWS_SHOWN} more; --out FILE.csv writes all of them.")

@@ -1,0 +1,185 @@
+"""`sightline train`: read the recipe, put the flags over it, start or resume."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sightline.cli.options import Json
+from sightline.cli.output import duration, is_first_process, print_json
+from sightline.cli.progress import listening
+from sightline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sightline.config import RunConfig
+    from sightline.workflows.train import TrainResult
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of class folders (or of train/val/test folders with them), a CSV with path and label, "
+            "parquet, or IDX files. May be left out when the recipe names it.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The network; `sightline models` lists them.  [default: resnet18]"),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A TOML recipe, read first. Flags stand over it, --set over both."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|imagenet|FILE",
+            help="What training starts from: nothing, published ImageNet weights, or a file.  [default: none]",
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE", help="Do not train this stage and those before it: c2 (the first) to c5 (the last)."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Times that every training picture is seen.  [default: 20]")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the run folder.  [default: made from the data and the model]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that the run lies in.  [default: runs]")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Decides first weights, order of the pictures and augmentation.  [default: 0]"),
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(metavar="N", help="Processes that share each batch on this machine.", min=1, show_default=True),
+    ] = 1,
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first: slower to start, faster after.")
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped. Only --processes and --json go with it."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="One key of the recipe, e.g. optimizer.lr=0.05. May be repeated."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network on pictures.
+
+    The pictures are checked first, and every choice made for you is said. The run folder keeps the best and the last weights,
+    the resolved recipe, the log, and what a resume needs; Ctrl-C saves and stops.
+    """
+    flags: dict[str, dict[str, Any]] = {
+        "DATA": {"data": {"path": data}},
+        "--model": {"model": {"name": model}},
+        "--weights": {"model": {"weights": weights}},
+        "--freeze": {"model": {"freeze": freeze}},
+        "--epochs": {"training": {"epochs": epochs}},
+        "--seed": {"seed": seed},
+        "--compile": {"training": {"compile": compile_ or None}},
+    }
+    given = {flag: table for flag, table in flags.items() if _value(table) is not None}
+    if resume is not None:
+        others = {"--recipe": recipe, "--name": name, "--out": out, "--set": settings or None}
+        _refuse_beside_resume([*given, *(flag for flag, value in others.items() if value is not None)])
+        config = None
+    else:
+        config = _compose(recipe, given, settings or [])
+
+    if processes > 1 and not _is_child():
+        from sightline.workflows.launch import launch
+
+        raise typer.Exit(launch(processes, without_option(context.obj, "--processes")))
+
+    from sightline.workflows import train as workflow
+
+    with listening() as listener:
+        if config is None:
+            assert resume is not None
+            result = workflow.resume(resume, listener=listener)
+        else:
+            result = workflow.start(config, name=name, out=out or Path("runs"), listener=listener)
+        if not result.finished:
+            listener.say(f"Stopped and saved. Go on with: sightline train --resume {result.run}")
+    if is_first_process():
+        print_json(asdict(result)) if as_json else _print(result)
+    raise typer.Exit(0 if result.finished else 1)
+
+
+def without_option(words: list[str], option: str) -> list[str]:
+    """A command line without one option and its value.
+
+    >>> without_option(["train", "digits", "--processes", "2", "--json"], "--processes")
+    ['train', 'digits', '--json']
+    >>> without_option(["train", "--processes=2", "digits"], "--processes")
+    ['train', 'digits']
+    """
+    kept = []
+    rest = iter(words)
+    for word in rest:
+        if word == option:
+            next(rest, None)
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
+
+
+def _value(table: Any) -> Any:
+    while isinstance(table, dict):
+        table = next(iter(table.values()))
+    return table
+
+
+def _refuse_beside_resume(others: list[str]) -> None:
+    if others:
+        raise ConfigError(
+            f"--resume goes on with the recipe of its run, so {', '.join(others)} cannot be given with it. "
+            "Leave that out, or start a new run without --resume."
+        )
+
+
+def _compose(recipe: Path | None, given: dict[str, dict[str, Any]], settings: list[str]) -> "RunConfig":
+    from sightline.config import compose, parse_setting, read_recipe
+
+    layers = [(str(recipe), read_recipe(recipe))] if recipe else []
+    layers += given.items()
+    layers += [(f"--set {text}", parse_setting(text)) for text in settings]
+    config = compose(layers)
+    if not config.data.path:
+        raise ConfigError(
+            "No data given. Name a folder or a file: sightline train DATA. To try it: sightline sample digits"
+        )
+    return config
+
+
+def _is_child() -> bool:
+    from sightline.workflows.launch import is_child
+
+    return is_child()
+
+
+def _print(result: "TrainResult") -> None:
+    value = result.metrics.get(result.headline)
+    best = f"best validation {result.headline} {value:.4f} in epoch {result.best_epoch}, " if value is not None else ""
+    print(f"{best}{result.epochs} epochs in {duration(result.seconds)}")
+    print(f"run: {result.run}")
+    if result.finished:
+        print(f"next: sightline evaluate {result.run}")

@@ -1,0 +1,170 @@
+"""Looking at every picture before training: which cannot be decoded and why, and how large they are."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from sightline.data.index import ImageSource, Index
+from sightline.data.sources import MemorySource
+from sightline.errors import DataError, ImageError
+
+KEPT_BYTES = 256 * 2**20
+"""Data sets that decode to less than this stay in memory: nothing is decoded twice."""
+_NAMED = 20
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A picture that cannot be used."""
+
+    position: int
+    """In the index."""
+    name: str
+    """What the user calls it."""
+    reason: str
+    """Why, without the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sides of the good pictures, in pixels."""
+
+    shorter_min: int
+    shorter_median: int
+    shorter_max: int
+    longer_max: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Report:
+    """What a check found."""
+
+    images: int
+    """Number of pictures looked at, good and bad."""
+    faults: tuple[Fault, ...]
+    """The bad ones, in the order of their positions."""
+    sizes: Sizes | None
+    """Of the good ones; nothing when there are none."""
+    kept: ImageSource | None = None
+    """The decoded pictures, when there was room for all of them."""
+
+    def without_faults(self, index: Index, tolerance: float = 0.01) -> Index:
+        """The index without the bad pictures, and with the decoded ones in memory where they were kept.
+
+        `tolerance` is the share (0..1) of the pictures looked at that may be lost. Raises `DataError` when more are,
+        or when a split or a class of the train split would have none left.
+        """
+        if len(self.faults) > tolerance * self.images:
+            raise DataError(self._too_many(tolerance))
+        if self.kept is not None:
+            index = replace(index, source=self.kept)
+        if not self.faults:
+            return index
+        bad = [fault.position for fault in self.faults]
+        cleaned = index.without(bad, f"{len(bad)} of {self.images} pictures cannot be decoded and are left out.")
+        _require_something_left(index, cleaned)
+        return cleaned
+
+    def _too_many(self, tolerance: float) -> str:
+        lines = [f"{fault.name}: {fault.reason}" for fault in self.faults[:_NAMED]]
+        more = [f"... and {len(self.faults) - _NAMED} more"] if len(self.faults) > _NAMED else []
+        share = len(self.faults) / self.images
+        return "\n".join(
+            [
+                f"{len(self.faults)} of {self.images} pictures ({share:.1%}) cannot be decoded; "
+                f"{tolerance:.1%} may be lost. Repair or remove them, or allow more with --set data.max_bad={_above(share)}:",
+                *lines,
+                *more,
+            ]
+        )
+
+
+def check(
+    index: Index,
+    positions: Sequence[int] | np.ndarray | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    keep_below: int = KEPT_BYTES,
+) -> Report:
+    """Decode the pictures at `positions`, or those of all splits, or all when there are no splits.
+
+    `workers` is the number of threads (default: one for each processor, at most 8); `progress` is called with (done,
+    total) from the calling thread. Pictures that together decode to less than `keep_below` bytes are kept.
+    """
+    if positions is None:
+        positions = np.sort(np.concatenate(list(index.splits.values()))) if index.splits else np.arange(len(index))
+    chosen = [int(position) for position in positions]
+    faults: list[Fault] = []
+    sides: list[tuple[int, int]] = []
+    look = _Look(index.source, keep_below)
+    chunks = [chosen[at : at + _CHUNK] for at in range(0, len(chosen), _CHUNK)]
+    done = 0
+    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+        for results in pool.map(look.chunk, chunks):
+            for result in results:
+                if isinstance(result, Fault):
+                    faults.append(result)
+                else:
+                    sides.append(result)
+            done += len(results)
+            if progress is not None:
+                progress(done, len(chosen))
+    source = MemorySource(index.source, look.kept) if look.kept else None
+    return Report(images=len(chosen), faults=tuple(faults), sizes=_sizes(sides), kept=source)
+
+
+class _Look:
+    """What the threads do: decode, and keep the pictures only while there is room, so that large ones do not pile up."""
+
+    def __init__(self, source: ImageSource, room: int) -> None:
+        self.source = source
+        self.room = room
+        self.lock = threading.Lock()
+        self.kept: dict[int, Tensor] | None = {}
+
+    def chunk(self, positions: Sequence[int]) -> list[Fault | tuple[int, int]]:
+        """The fault or (shorter, longer) side of each picture."""
+        return [self.one(position) for position in positions]
+
+    def one(self, position: int) -> Fault | tuple[int, int]:
+        try:
+            image = self.source.image(position)
+        except ImageError as error:
+            name = self.source.name(position)
+            return Fault(position, name, str(error).removeprefix(f"{name}: "))
+        with self.lock:
+            self.room -= image.numel()
+            if self.room < 0:
+                self.kept = None
+            elif self.kept is not None:
+                self.kept[position] = image
+        return min(image.shape[1:]), max(image.shape[1:])
+
+
+def _sizes(sides: list[tuple[int, int]]) -> Sizes | None:
+    if not sides:
+        return None
+    shorter = sorted(side for side, _ in sides)
+    return Sizes(shorter[0], shorter[len(shorter) // 2], shorter[-1], max(longer for _, longer in sides))
+
+
+def _require_something_left(before: Index, after: Index) -> None:
+    for split, held in after.splits.items():
+        if not len(held):
+            raise DataError(f"None of the {len(before.splits[split])} pictures of the {split} split can be decoded.")
+    if "train" in after.splits:
+        then, now = before.class_counts("train"), after.class_counts("train")
+        lost = [name for name in now if then[name] and not now[name]]
+        if lost:
+            raise DataError(f"None of the {then[lost[0]]} training pictures of the class {lost[0]!r} can be decoded.")
+
+
+def _above(share: float) -> float:
+    """The next whole percent, as a share."""
+    return -(-share * 100 // 1) / 100

@@ -1,0 +1,94 @@
+"""From an index to samples, lazily, each a pure function of (seed, epoch, position)."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sightline.data.index import Index
+from sightline.data.mixing import Mix
+from sightline.errors import DataError
+from sightline.structures import ClassificationTarget, Sample
+
+Key = tuple[int, int]
+"""(epoch, position in the index): what a loader asks for."""
+
+
+class Samples(Dataset[Sample]):
+    """The pictures at `positions` of an index, transformed.
+
+    With a seed, the random numbers that `transform` and `mix` draw from torch's default generator depend on
+    (seed, epoch, position) alone, and the generator is left as it was. Without one nothing is seeded: for evaluation.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        positions: Sequence[int] | np.ndarray,
+        transform: Callable[[Tensor], Tensor],
+        seed: int | None = None,
+        mix: Mix | None = None,
+    ) -> None:
+        if mix is not None and seed is None:
+            raise ValueError("mixup and cutmix draw random numbers: give a seed")
+        self.index = index
+        self.positions = np.asarray(positions, dtype=np.int64)
+        self.transform = transform
+        self.seed = seed
+        self.mix = mix
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, position = key
+        if self.seed is None:
+            return self._sample(position)
+        generator = torch.default_generator
+        before = generator.get_state()
+        try:
+            generator.manual_seed(mixed_seed(self.seed, epoch, position))
+            return self._sample(position)
+        finally:
+            generator.set_state(before)
+
+    def __getitems__(self, keys: list[Key]) -> list[Sample] | list[DataError]:
+        """A batch's samples; or the one error that stopped it, which so crosses from a worker with its own text."""
+        try:
+            return [self[key] for key in keys]
+        except DataError as error:
+            return [error]
+
+    def _sample(self, position: int) -> Sample:
+        image, label = self._picture(position)
+        if self.mix is None:
+            return Sample(image, ClassificationTarget(label), position)
+        partner = int(self.positions[int(torch.randint(len(self.positions), ()))])
+        other, second_label = self._picture(partner)
+        image, share = self.mix(image, other)
+        return Sample(image, ClassificationTarget(label, second_label, share), position)
+
+    def _picture(self, position: int) -> tuple[Tensor, int]:
+        return self.transform(self.index.source.image(position)), int(self.index.labels[position])
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One number of 0..2**32-1 that changes altogether when any of `numbers` (64 bits each) changes a little.
+
+    Each step is that of the SplitMix64 generator (Steele, Lea, Flood 2014). torch's CPU generator uses 32 bits of a seed.
+
+    >>> mixed_seed(0, 0, 1), mixed_seed(0, 1, 0)
+    (791848836, 1155905921)
+    """
+    state = 0
+    for number in numbers:
+        state = (state ^ (number & _64_BITS)) + 0x9E3779B97F4A7C15 & _64_BITS
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & _64_BITS
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & _64_BITS
+        state ^= state >> 31
+    return state >> 32
+
+
+_64_BITS = 2**64 - 1

@@ -1,0 +1,211 @@
+"""From the bytes of a picture file to a uint8 RGB tensor, safely.
+
+What comes out is always (3, H, W) uint8 RGB, upright:
+
+- The EXIF orientation is applied. Colour profiles are not.
+- Grey and 1-bit pictures have three equal channels; palettes are looked up.
+- Transparency, in every mode that has it, is composited on white.
+- CMYK becomes RGB by (255 - ink) * (255 - black) / 255. JPEG stores inks inverted, as Adobe's programs do; that is undone.
+- 16-bit grey is scaled by 255/65535 and rounded, not clipped. 16-bit colour keeps its upper 8 bits.
+- Of animations and of files with several pages the first picture counts.
+
+Limits on bytes and pixels are checked before any pixel is decoded. The kind of file is told by its content, not by its ending.
+"""
+
+import io
+import os
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from torch import Tensor
+
+from sightline.errors import ConfigError, ImageError
+
+# Importing the two plugins registers them; Pillow would otherwise import every plugin it has on the first such file.
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "GIF",
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+    "PPM",
+)
+"""The kinds of files that are decoded; decoders of other kinds are never reached."""
+
+PILLOW_PIXELS = 178_956_970
+"""Above this many pixels Pillow itself refuses."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodeLimits:
+    """What a picture file may ask of this machine.
+
+    >>> DecodeLimits(pixels=10**9)
+    Traceback (most recent call last):
+        ...
+    sightline.errors.ConfigError: pixels is within 1..178956970 (above that Pillow itself refuses), got 1000000000
+    """
+
+    pixels: int = PILLOW_PIXELS
+    """Largest width x height; the default is what Pillow refuses by itself, and takes 0.7 GB to decode."""
+    bytes: int = 256 * 2**20
+    """Largest file. The default is our own: no picture of the default number of pixels in a lossy format comes near."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pixels <= PILLOW_PIXELS:
+            raise ConfigError(
+                f"pixels is within 1..{PILLOW_PIXELS} (above that Pillow itself refuses), got {self.pixels}"
+            )
+        if self.bytes < 1:
+            raise ConfigError(f"bytes is at least 1, got {self.bytes}")
+
+
+DEFAULT_LIMITS = DecodeLimits()
+
+
+def decode_file(path: Path, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> Tensor:
+    """`decode` for a file; what is too large is not read."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limits.bytes:
+                raise ImageError(f"{name}: the file has {size:,} bytes, more than the limit of {limits.bytes:,}.")
+            content = file.read()
+    except OSError as error:
+        raise ImageError(f"{name}: the file cannot be read ({error.strerror or error}).") from error
+    return decode(content, name, limits)
+
+
+def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> Tensor:
+    """The picture in `content` as (3, H, W) uint8 RGB.
+
+    `name` is what an error calls it. Raises `ImageError`, with the reason, for everything that cannot be decoded whole.
+
+    >>> decode(b"P6 2 1 255 \\x01\\x02\\x03\\x04\\x05\\x06", "tiny.ppm").tolist()
+    [[[1, 4]], [[2, 5]], [[3, 6]]]
+    """
+    if not content:
+        raise ImageError(f"{name}: the file is empty.")
+    if len(content) > limits.bytes:
+        raise ImageError(f"{name}: it has {len(content):,} bytes, more than the limit of {limits.bytes:,}.")
+    try:
+        with _opened(content, name, limits) as image:
+            image.load()
+            pixels = _rgb(_upright(image), name)
+    except ImageError:
+        raise
+    except Exception as error:  # what a damaged file makes Pillow raise has no common root
+        raise ImageError(
+            f"{name}: it cannot be decoded; it is damaged, incomplete or of a rare kind ({_reason(error)})."
+        ) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+_warnings_are_global = threading.Lock()
+
+
+def _opened(content: bytes, name: str, limits: DecodeLimits) -> Image.Image:
+    """The header read, nothing decoded."""
+    # Pillow warns of large pictures and of odd metadata. Neither damages the pixels, and the size is judged here.
+    with _warnings_are_global, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ImageError(f"{name}: {_what_it_is(content)}") from None
+        except Image.DecompressionBombError:
+            raise ImageError(
+                f"{name}: it claims more than {limits.pixels:,} pixels, the limit; nothing was decoded."
+            ) from None
+    if image.width * image.height > limits.pixels:
+        raise ImageError(
+            f"{name}: it claims {image.width} x {image.height} pixels, more than the limit of {limits.pixels:,}; "
+            "nothing was decoded."
+        )
+    return image
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what undoes it."""
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    if image.format in ("JPEG", "MPO") and not image.info.keys() & {"exif", "xmp"}:
+        return image
+    if image.format == "TIFF":  # Pillow has turned it already
+        return image
+    with _warnings_are_global, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            orientation = image.getexif().get(0x0112)
+        except Exception:  # broken metadata does not make a broken picture
+            return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image, name: str) -> np.ndarray:
+    """(H, W, 3) uint8, writable."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _from_wide(image, name)
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _from_wide(image: Image.Image, name: str) -> np.ndarray:
+    """Grey of more than 8 bits a pixel to (H, W, 3) uint8."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ImageError(
+            f"{name}: its values have 32 bits and no known range. Save it with 8 or 16 bits a channel to use it."
+        )
+    grey = np.asarray(image).astype(np.float64)
+    bits, transparent = 16, image.info.get("transparency")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = int(image.tag_v2.get(258, (16,))[0])
+        if image.tag_v2.get(262) == 0:  # "0 is white", which Pillow leaves to the caller in this mode
+            grey = (2**bits - 1) - grey
+    seen = np.rint(grey * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
+    if isinstance(transparent, int):
+        seen[grey == transparent] = 255
+    return np.repeat(seen[..., None], 3, axis=2)
+
+
+_OTHER_KINDS = (
+    (b"version https://git-lfs", "it is a Git LFS pointer, not the picture. Fetch the picture with: git lfs pull"),
+    (b"<svg", "it is an SVG drawing"),
+    (b"<!doctype html", "it is a web page, perhaps an error that a download left"),
+    (b"<html", "it is a web page, perhaps an error that a download left"),
+    (b"%pdf", "it is a PDF document"),
+    (b"8bps", "it is a Photoshop document"),
+)
+
+
+def _what_it_is(content: bytes) -> str:
+    """Why no decoder took it, as well as the first bytes tell."""
+    start = content[:64].lstrip().lower()
+    kind = next((text for mark, text in _OTHER_KINDS if start.startswith(mark)), None)
+    if kind is None and content[4:8] == b"ftyp":
+        kind = f"it is an {content[8:12].decode('ascii', 'replace').upper()} file (HEIF family)"
+    allowed = ", ".join(FORMATS)
+    return f"{kind or f'it begins with {content[:8]!r}'}; a picture in one of the formats {allowed} was expected."
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if text else type(error).__name__

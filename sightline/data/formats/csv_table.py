@@ -1,0 +1,160 @@
+"""A table of pictures: a CSV file with the columns `path`, `label` and, if wished, `split`.
+
+    path,label,split
+    photos/1.jpg,cat,train
+    photos/2.jpg,dog,test
+
+Paths are relative to the table's folder, or absolute. Labels are class names. The table is UTF-8 and separated by commas;
+further columns are left alone.
+"""
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sightline.data.index import SPLIT_ALIASES, Index, natural_order
+from sightline.data.sources import FileSource
+from sightline.errors import DataError
+from sightline.files import write_atomic
+
+NAME = "csv"
+COLUMNS = ("path", "label", "split")
+
+
+class Row(NamedTuple):
+    """One picture of a table."""
+
+    line: int
+    """Of the file, from 1."""
+    path: str
+    """As written."""
+    label: str
+    """Class name, without spaces around it."""
+    split: str
+    """train, val, test, or nothing."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a file that ends in .csv."""
+    return path.is_file() and path.suffix.lower() == ".csv"
+
+
+def read(path: Path) -> Index:
+    """The data set in the table `path`; raises `DataError` with the line."""
+    rows, notes = read_rows(path)
+    _require_files(path, rows)
+    names = tuple(sorted({row.label for row in rows}, key=natural_order))
+    if len(names) < 2:
+        raise DataError(f"{path} has one class only ({', '.join(names)}): there is nothing to tell apart.")
+    number = {name: label for label, name in enumerate(names)}
+    splits = np.array([row.split for row in rows])
+    return Index(
+        source=FileSource(path.resolve().parent, [row.path for row in rows]),
+        labels=np.array([number[row.label] for row in rows], np.int64),
+        class_names=names,
+        splits={split: np.flatnonzero(splits == split) for split in sorted(set(splits.tolist()) - {""})},
+        format=NAME,
+        notes=tuple(notes),
+    )
+
+
+def write(index: Index, path: Path) -> Path:
+    """Write an index of files as a table; the files stay where they are. Raises `DataError` for pictures that are no files."""
+    if not isinstance(index.source, FileSource):
+        raise DataError(
+            f"A table names files, and this data set ({index.format}) has its pictures inside: write an image folder."
+        )
+    folder = path.resolve().parent
+    files = [index.source.path(position) for position in range(len(index))]
+    return write_rows(index, path, [_relative(file, folder) for file in files])
+
+
+def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+    """The rows of a table, checked one by one, and what was noticed; files need not exist."""
+    if not path.is_file():
+        raise DataError(f"{path} is not a file. A table with the columns path,label[,split] was expected.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        header = [name.strip() for name in lines.fieldnames or ()]
+        _require_columns(path, header)
+        lines.fieldnames = header
+        rows = [_row(path, lines.line_num, fields) for fields in lines]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start}). Save the table as UTF-8.") from error
+    except csv.Error as error:
+        raise DataError(f"{path} line {lines.line_num}: this is no CSV ({error}).") from error
+    if not rows:
+        raise DataError(f"{path} has a header and no rows.")
+    _require_single(path, rows)
+    further = [name for name in header if name not in COLUMNS]
+    notes = [f"{path.name}: the columns {', '.join(further)} are not used."] if further else []
+    unsplit = sum(not row.split for row in rows)
+    if "split" in header and 0 < unsplit < len(rows):
+        notes.append(f"{path.name}: {unsplit} of {len(rows)} rows have no split, and are in none.")
+    return rows, notes
+
+
+def write_rows(index: Index, path: Path, names: list[str]) -> Path:
+    """Write the labels and splits of an index under the given names of its pictures."""
+    split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
+    columns = COLUMNS if index.splits else COLUMNS[:2]
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    for position, name in enumerate(names):
+        row = (name, index.class_names[index.labels[position]], split_of.get(position, ""))
+        table.writerow(row[: len(columns)])
+    write_atomic(path, text.getvalue().encode())
+    return path
+
+
+def _require_columns(path: Path, header: list[str]) -> None:
+    missing = [name for name in COLUMNS[:2] if name not in header]
+    if missing:
+        hint = " It seems to be separated by semicolons; commas are expected." if ";" in "".join(header) else ""
+        raise DataError(
+            f"{path} line 1: expected the columns path,label[,split], got {','.join(header) or 'nothing'}.{hint}"
+        )
+    if len(set(header)) < len(header):
+        raise DataError(f"{path} line 1: a column is named twice in {','.join(header)}.")
+
+
+def _row(path: Path, line: int, fields: dict[str | None, str | list[str] | None]) -> Row:
+    if None in fields or None in fields.values():
+        raise DataError(f"{path} line {line}: it has more or fewer fields than the header. Quote fields with commas.")
+    name, label, split = (str(fields.get(column, "")) for column in COLUMNS)
+    for column, value in (("path", name), ("label", label)):
+        if not value.strip():
+            raise DataError(f"{path} line {line}: the {column} is empty.")
+    known = SPLIT_ALIASES.get(split.strip().lower(), "")
+    if split.strip() and not known:
+        raise DataError(f"{path} line {line}: unknown split {split!r}; expected one of {', '.join(SPLIT_ALIASES)}.")
+    return Row(line, name, label.strip(), known)
+
+
+def _require_single(path: Path, rows: list[Row]) -> None:
+    first: dict[str, int] = {}
+    for row in rows:
+        if row.path in first:
+            raise DataError(f"{path} line {row.line}: {row.path} was listed before, in line {first[row.path]}.")
+        first[row.path] = row.line
+
+
+def _require_files(path: Path, rows: list[Row]) -> None:
+    folder = path.resolve().parent
+    missing = [row for row in rows if not os.path.isfile(folder / row.path)]  # noqa: PTH113 - raises for nothing
+    if missing:
+        more = f" (and {len(missing) - 1} more lines with missing files)" if len(missing) > 1 else ""
+        raise DataError(
+            f"{path} line {missing[0].line}: there is no file {missing[0].path}{more}. "
+            f"Paths are relative to the table's folder, {folder}."
+        )
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)

@@ -1,0 +1,122 @@
+"""MNIST's files: pictures and labels in two IDX files a split, usually compressed with gzip.
+
+    train-images-idx3-ubyte.gz   train-labels-idx1-ubyte.gz      the train split
+    t10k-images-idx3-ubyte.gz    t10k-labels-idx1-ubyte.gz       the test split
+
+An IDX file is a magic number (two zero bytes, the kind of value, the number of dimensions), the length of each dimension as a
+big-endian 32-bit integer, and the values. Classes are named after their numbers. There is nothing else to read in such a folder.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sightline.data.index import Index
+from sightline.data.sources import TensorSource
+from sightline.errors import DataError
+
+NAME = "idx"
+LIMIT = 4 * 2**30
+"""Most bytes that one file may decompress to."""
+_SPLITS = {"train": "train", "val": "val", "test": "test", "t10k": "test"}
+_UNSIGNED_BYTE = 0x08
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a folder with a pictures file."""
+    return path.is_dir() and any(_file(path, prefix, "images", 3) for prefix in _SPLITS)
+
+
+def read(path: Path) -> Index:
+    """The data set in the folder `path`, held in memory; raises `DataError`."""
+    images: list[NDArray[np.uint8]] = []
+    labels: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    splits: dict[str, NDArray[np.int64]] = {}
+    for prefix, split in _SPLITS.items():
+        images_path = _file(path, prefix, "images", 3) if path.is_dir() else None
+        if images_path is None:
+            continue
+        labels_path = _file(path, prefix, "labels", 1)
+        if labels_path is None:
+            raise DataError(f"{images_path} has no labels: expected {prefix}-labels-idx1-ubyte.gz beside it.")
+        if split in splits:
+            raise DataError(f"{path} has two pictures files for the {split} split. Keep one.")
+        images.append(read_array(images_path, 3))
+        labels.append(read_array(labels_path, 1))
+        count = len(images[-1])
+        if len(labels[-1]) != count:
+            raise DataError(f"{labels_path} has {len(labels[-1])} labels for {count} pictures in {images_path.name}.")
+        splits[split] = np.arange(len(names), len(names) + count)
+        names += [f"{images_path.name} picture {number}" for number in range(count)]
+    if not names:
+        raise DataError(
+            f"{path} holds no IDX pictures: expected train-images-idx3-ubyte.gz or t10k-images-idx3-ubyte.gz."
+        )
+    sizes = {array.shape[1:] for array in images}
+    if len(sizes) > 1:
+        raise DataError(f"{path}: the splits have pictures of different sizes, {sorted(sizes)}.")
+    together = np.concatenate(labels).astype(np.int64)
+    return Index(
+        source=TensorSource(torch.from_numpy(np.concatenate(images))[:, None], names),
+        labels=together,
+        class_names=tuple(str(number) for number in range(int(together.max()) + 1)),
+        splits=splits,
+        format=NAME,
+    )
+
+
+def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """The uint8 array in an IDX file, compressed if its name ends in .gz; raises `DataError`.
+
+    The size that the header announces is checked before anything is decompressed.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            shape = _header(path, cast(BinaryIO, file), dimensions)
+            expected = math.prod(shape)
+            if expected > LIMIT:
+                raise DataError(f"{path} announces {expected:,} bytes of values, more than the limit of {LIMIT:,}.")
+            content = file.read(expected)
+            surplus = len(file.read(1))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}). It may be incomplete: fetch it again.") from error
+    if len(content) < expected or surplus:
+        got = f"{len(content):,}" if len(content) < expected else "more"
+        raise DataError(
+            f"{path} announces {' x '.join(map(str, shape))} = {expected:,} values and holds {got}. Fetch it again."
+        )
+    return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
+
+
+def _header(path: Path, file: BinaryIO, dimensions: int) -> tuple[int, ...]:
+    """The shape that the header announces."""
+    header = file.read(4 + 4 * dimensions)
+    if len(header) < 4 + 4 * dimensions:
+        raise DataError(f"{path} ends within its header ({len(header)} bytes). Fetch it again.")
+    if header[:4] != bytes((0, 0, _UNSIGNED_BYTE, dimensions)):
+        raise DataError(
+            f"{path} begins with {header[:4].hex(' ')}; an IDX file of unsigned bytes in {dimensions} dimensions begins "
+            f"with 00 00 08 0{dimensions}."
+        )
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    if min(shape) == 0:
+        raise DataError(f"{path} announces {' x '.join(map(str, shape))} values: it is empty.")
+    return shape
+
+
+def _file(folder: Path, prefix: str, content: str, dimensions: int) -> Path | None:
+    """The file of that content, in any of the spellings that are about."""
+    for dash in ("-", "."):
+        for ending in (".gz", ""):
+            path = folder / f"{prefix}-{content}{dash}idx{dimensions}-ubyte{ending}"
+            if path.is_file():
+                return path
+    return None

@@ -1,0 +1,233 @@
+"""Folders named after classes, with or without folders for the splits above them.
+
+    DATA/train/cat/1.jpg            DATA/cat/1.jpg
+    DATA/val/cat/2.jpg       or     DATA/cat/2.jpg        (one folder of classes; splits are made later)
+    DATA/test/dog/3.jpg             DATA/dog/3.jpg
+
+`valid` and `validation` are read as `val`. Pictures may lie deeper inside a class folder. Class names are the folders' names in
+natural order, over all splits together.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sightline.data.index import SPLIT_ALIASES, SPLITS, Index, natural_order
+from sightline.data.sources import FileSource
+from sightline.errors import DataError
+from sightline.files import storage_error
+
+NAME = "image folder"
+READ_ENDINGS = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+    ]
+)
+"""Endings of files that are read; what is inside decides how."""
+UNREAD_ENDINGS = frozenset([".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"])
+"""Endings of pictures that no decoder here takes. They count as pictures, so that a check reports them as lost."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a folder with class folders that hold pictures."""
+    return path.is_dir() and any(_is_picture(entry.name) for entry in _walk(path) if entry.is_file())
+
+
+def read(path: Path) -> Index:
+    """The data set in the folder `path`; raises `DataError`."""
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder. An image folder was expected: a folder of class folders.")
+    root = path.resolve()
+    found = _Found(root)
+    folders = _split_folders(root)
+    for split, folder in folders.items() if folders else [("", root)]:
+        found.add_split(split, folder)
+    for beside in sorted(set(root.iterdir()) - set(folders.values())) if folders else []:
+        found.ignored.append(f"{beside.name}: it lies beside the folders {', '.join(f.name for f in folders.values())}")
+    found.require_classes(path)
+    class_names = tuple(sorted(found.class_names, key=natural_order))
+    number = {name: label for label, name in enumerate(class_names)}
+    splits = np.array([split for split, _, _ in found.pictures])
+    return Index(
+        source=FileSource(root, [name for _, _, name in found.pictures]),
+        labels=np.array([number[label] for _, label, _ in found.pictures], np.int64),
+        class_names=class_names,
+        splits={split: np.flatnonzero(splits == split) for split in folders},
+        format=NAME,
+        notes=tuple(found.notes(class_names)),
+        ignored=tuple(found.ignored),
+    )
+
+
+def write(index: Index, path: Path) -> Path:
+    """Write an index as an image folder into `path`, which must be new or empty.
+
+    Files are copied byte for byte and keep their names; pictures from elsewhere become PNG files. Pictures that are in
+    no split of a divided index are not written.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError(f"{path} is not empty. Choose a new folder to write the data set into.")
+    splits = index.splits or {"": np.arange(len(index))}
+    try:
+        for split, positions in splits.items():
+            for position in positions.tolist():
+                _write_picture(index, position, path / split / index.class_names[index.labels[position]])
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path
+
+
+@dataclass
+class _Found:
+    """What the walk through the folders finds."""
+
+    root: Path
+    pictures: list[tuple[str, str, str]] = field(default_factory=list)
+    """(split, class name, path relative to the root)."""
+    class_folders: dict[str, list[str]] = field(default_factory=dict)
+    """Split -> names of its class folders, in order."""
+    ignored: list[str] = field(default_factory=list)
+
+    @property
+    def class_names(self) -> set[str]:
+        return {name for names in self.class_folders.values() for name in names}
+
+    def add_split(self, split: str, folder: Path) -> None:
+        """Take the class folders of one split, and what is in them."""
+        classes = self.class_folders.setdefault(split, [])
+        for entry in sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name)):
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                if not _is_text(entry.name):
+                    raise DataError(f"{_shown(entry.path)}: the class's name is not UTF-8 text. Rename the folder.")
+                classes.append(entry.name)
+                self._add_class(split, entry)
+            else:
+                self._ignore(entry, "it lies beside the class folders, not inside one")
+
+    def require_classes(self, path: Path) -> None:
+        """Raise `DataError` unless there are two classes or more and each of them can be trained on."""
+        some_ignored = f" Ignored were: {'; '.join(self.ignored[:3])}." if self.ignored else ""
+        if not self.pictures:
+            raise DataError(
+                f"{path} holds no class folders with pictures: expected {path}/CLASS/PICTURE.{some_ignored}"
+            )
+        names = self.class_names
+        if len(names) < 2:
+            raise DataError(
+                f"{path} holds one class only ({', '.join(names)}): there is nothing to tell apart. "
+                f"Expected a folder for each of two classes or more.{some_ignored}"
+            )
+        for split in ("train", ""):
+            if split in self.class_folders:
+                empty = sorted(names - self._classes_of(split), key=natural_order)
+                if empty:
+                    where = path / split / empty[0]
+                    more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
+                    raise DataError(
+                        f"The class {empty[0]!r} has no pictures to train on{more}: {where} is empty or missing. "
+                        "Put pictures there, or remove the class's folders everywhere."
+                    )
+
+    def notes(self, class_names: tuple[str, ...]) -> Iterator[str]:
+        """What is odd and does no harm."""
+        for split in self.class_folders:
+            there = self._classes_of(split)
+            absent = [name for name in class_names if name not in there]
+            if absent:
+                yield f"The {split} split has no pictures of {', '.join(absent)}."
+
+    def _classes_of(self, split: str) -> set[str]:
+        return {label for held, label, _ in self.pictures if held == split}
+
+    def _add_class(self, split: str, folder: os.DirEntry[str]) -> None:
+        for entry in _walk(Path(folder.path), skipped=self._ignore):
+            name = os.path.relpath(entry.path, self.root).replace(os.sep, "/")
+            if not _is_text(name):
+                self._ignore(entry, "its name is not UTF-8 text")
+            elif entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.root):
+                self._ignore(entry, "it is a link out of the data set")
+            elif not entry.is_file():
+                self._ignore(entry, "it is no ordinary file")
+            elif entry.name.startswith("."):
+                self._ignore(entry, "it is a hidden file")
+            elif not _is_picture(entry.name):
+                ending = Path(entry.name).suffix
+                self._ignore(entry, f"the ending {ending} is none of a picture's" if ending else "it has no ending")
+            else:
+                self.pictures.append((split, folder.name, name))
+
+    def _ignore(self, entry: os.DirEntry[str], reason: str) -> None:
+        self.ignored.append(f"{_shown(os.path.relpath(entry.path, self.root).replace(os.sep, '/'))}: {reason}")
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Split -> its folder, for folders that are named like splits and hold folders; in the splits' order."""
+    folders: dict[str, Path] = {}
+    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        split = SPLIT_ALIASES.get(entry.name.lower())
+        if split is None or not entry.is_dir() or not any(inner.is_dir() for inner in os.scandir(entry.path)):
+            continue
+        if split in folders:
+            raise DataError(f"{root} has two folders for one split: {folders[split].name} and {entry.name}. Keep one.")
+        folders[split] = Path(entry.path)
+    return {split: folders[split] for split in SPLITS if split in folders}
+
+
+def _walk(folder: Path, skipped: Callable[[os.DirEntry[str], str], None] | None = None) -> Iterator[os.DirEntry[str]]:
+    """Everything below `folder` that is not a folder, in natural order."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name)):
+        if not entry.is_dir():
+            yield entry
+        elif entry.is_symlink():
+            if skipped:
+                skipped(entry, "it is a link to a folder, and links to folders are not followed")
+        elif entry.name.startswith("."):
+            if skipped:
+                skipped(entry, "it is a hidden folder")
+        else:
+            yield from _walk(Path(entry.path), skipped)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be written down: the system hands over bytes, which need not be UTF-8."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _shown(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _is_picture(name: str) -> bool:
+    ending = Path(name).suffix.lower()
+    return (ending in READ_ENDINGS or ending in UNREAD_ENDINGS) and not name.startswith(".")
+
+
+def _write_picture(index: Index, position: int, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(index.source, FileSource):
+        source = index.source.path(position)
+        target = folder / source.name
+        if target.exists():  # two files of one name from different folders
+            target = folder / f"{source.stem}_{position}{source.suffix}"
+        target.write_bytes(source.read_bytes())
+    else:
+        picture = Image.fromarray(index.source.image(position).permute(1, 2, 0).contiguous().numpy())
+        picture.save(folder / f"{position:06d}.png")

@@ -1,0 +1,262 @@
+"""Parquet files in the layout of the Hugging Face hub: a column of pictures `image{bytes, path}` and one of labels.
+
+    DATA/train-00000-of-00001.parquet      or the same in DATA/data/, or a single file
+    DATA/test-00000-of-00001.parquet
+
+Class names are in the schema's metadata (`huggingface`: info.features.label.names). Encoded pictures stay in their file: a row
+group is read when one of its pictures is asked for first, and the groups asked for last are kept.
+"""
+
+import json
+import os
+import re
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.data.decode import DecodeLimits, decode
+from sightline.data.index import SPLIT_ALIASES, Index, natural_order
+from sightline.errors import DataError, ImageError, MissingDependencyError
+
+NAME = "parquet"
+KEPT_BYTES = 2**30
+"""Encoded pictures that one source keeps in memory, at most (and one row group at least)."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a .parquet file, or a folder with some in it or in its folder `data`."""
+    return bool(_files(path))
+
+
+def read(path: Path) -> Index:
+    """The data set in the file or folder `path`; raises `DataError` with file and row."""
+    _pyarrow()
+    files = _files(path)
+    if not files:
+        raise DataError(f"{path} holds no .parquet files: expected some such as train-00000-of-00001.parquet in it.")
+    shards = [_shard(file) for file in files]
+    columns = _same(shards, "columns")
+    named = _same(shards, "class_names")
+    labels: list[NDArray[Any]] = [_labels(shard) for shard in shards]
+    notes = []
+    for split in dict.fromkeys(shard.split for shard in shards):
+        of_split = [at for at, shard in enumerate(shards) if shard.split == split]
+        if all((labels[at] == -1).all() for at in of_split) and len(of_split) < len(shards):
+            notes.append(f"The {split} split has no labels (all are -1) and is left out.")
+            shards = [shard for at, shard in enumerate(shards) if at not in of_split]
+            labels = [held for at, held in enumerate(labels) if at not in of_split]
+    numbers, class_names = _numbered(labels, named, notes)
+    source = ParquetSource([(shard.path, shard.group_rows) for shard in shards], columns[0])
+    split_of_row = np.repeat([shard.split for shard in shards], [shard.rows for shard in shards])
+    if sum(shard.path.stat().st_size for shard in shards) > KEPT_BYTES:
+        notes.append("The files exceed the memory kept for them: reading in random order will be slow.")
+    return Index(
+        source=source,
+        labels=numbers,
+        class_names=class_names,
+        splits={str(s): np.flatnonzero(split_of_row == s) for s in np.unique(split_of_row) if s},
+        format=NAME,
+        notes=tuple(notes),
+    )
+
+
+class ParquetSource:
+    """Pictures in the rows of parquet files.
+
+    `files` are the paths with the number of rows of each row group; `column` is the pictures' column. A forked or spawned
+    worker opens the files anew.
+    """
+
+    def __init__(self, files: list[tuple[Path, list[int]]], column: str, limits: DecodeLimits | None = None) -> None:
+        self.files = [path for path, _ in files]
+        self.column = column
+        self.limits = limits or DecodeLimits()
+        self._groups = [(file, group) for file, (_, rows) in enumerate(files) for group in range(len(rows))]
+        group_rows = [count for _, rows in files for count in rows]
+        self._first_rows = list(accumulate(group_rows, initial=0))
+        self._file_rows = list(accumulate((sum(rows) for _, rows in files), initial=0))
+        self._forget()
+
+    def __len__(self) -> int:
+        return self._first_rows[-1]
+
+    def name(self, position: int) -> str:
+        """The file's name and the row in it, from 0."""
+        file = bisect_right(self._file_rows, position) - 1
+        return f"{self.files[file].name} row {position - self._file_rows[file]}"
+
+    def image(self, position: int) -> Tensor:
+        """The picture as (3, H, W) uint8 RGB; raises `ImageError`."""
+        group = bisect_right(self._first_rows, position) - 1
+        content = self._group(group)[position - self._first_rows[group]].as_py()
+        if content is None:
+            raise ImageError(f"{self.name(position)}: the row holds no picture (its bytes are null).")
+        return decode(content, self.name(position), self.limits)
+
+    def _group(self, group: int) -> Any:
+        """The encoded pictures of a row group, as an Arrow array of bytes."""
+        with self._lock:
+            if group in self._kept:
+                self._kept.move_to_end(group)
+                return self._kept[group]
+            pictures = self._read_group(group)
+            self._kept[group] = pictures
+            self._kept_bytes += pictures.nbytes
+            while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+            return pictures
+
+    def _read_group(self, group: int) -> Any:
+        pyarrow = _pyarrow()
+        file, group_in_file = self._groups[group]
+        opened = (os.getpid(), file)  # a file that was open before a fork has one place for both processes
+        try:
+            if opened not in self._open:
+                self._open[opened] = pyarrow.parquet.ParquetFile(self.files[file])
+            # One thread, so that a process which forks later has no thread of Arrow's in the middle of something.
+            table = self._open[opened].read_row_group(group_in_file, columns=[self.column], use_threads=False)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise DataError(f"{self.files[file]}: row group {group_in_file} cannot be read ({error}).") from error
+        pictures = table.column(self.column).combine_chunks()
+        return pictures.field("bytes") if pyarrow.types.is_struct(pictures.type) else pictures
+
+    def _forget(self) -> None:
+        """Hold nothing open and nothing in memory."""
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._kept_bytes = 0
+        self._open: dict[tuple[int, int], Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_lock", "_kept", "_kept_bytes", "_open")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What the footer of one file says."""
+
+    path: Path
+    split: str
+    columns: tuple[str, str]
+    """Of the pictures and of the labels."""
+    class_names: tuple[str, ...]
+    """From the metadata; empty when it has none."""
+    group_rows: list[int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.group_rows)
+
+
+def _shard(path: Path) -> _Shard:
+    pyarrow = _pyarrow()
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            schema, footer = file.schema_arrow, file.metadata
+            group_rows = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as parquet ({error}). It may be incomplete: fetch it again.") from error
+    features = _features(path, schema.metadata or {})
+    columns = tuple(_column(path, schema, features, *kind) for kind in (("Image", "image"), ("ClassLabel", "label")))
+    names = features.get(columns[1], {}).get("names", ())
+    return _Shard(path, _split(path), (columns[0], columns[1]), tuple(map(str, names)), group_rows)
+
+
+def _features(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """The hub's description of the columns, or nothing."""
+    if b"huggingface" not in metadata:
+        return {}
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: its `huggingface` metadata cannot be understood ({error!r}).") from error
+
+
+def _column(path: Path, schema: Any, features: dict[str, Any], kind: str, usual: str) -> str:
+    """The column of a kind: the usual name, or the only one that the metadata calls so."""
+    candidates = [name for name, feature in features.items() if feature.get("_type") == kind]
+    name = usual if usual in schema.names else candidates[0] if len(candidates) == 1 else None
+    if name is None or name not in schema.names:
+        raise DataError(f"{path}: expected a column {usual!r}, got {', '.join(schema.names)}.")
+    return name
+
+
+def _labels(shard: _Shard) -> NDArray[Any]:
+    """(rows,) labels as they are in the file: numbers or text."""
+    pyarrow = _pyarrow()
+    with pyarrow.parquet.ParquetFile(shard.path) as file:
+        column = file.read(columns=[shard.columns[1]], use_threads=False).column(0).combine_chunks()
+    if column.null_count:
+        row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
+        raise DataError(f"{shard.path} row {row}: it has no label ({column.null_count} rows have none).")
+    kind = column.type
+    if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        raise DataError(f"{shard.path}: labels are whole numbers or text, the column {shard.columns[1]!r} has {kind}.")
+    labels = column.to_numpy(zero_copy_only=False)
+    return np.asarray(labels, np.int64 if pyarrow.types.is_integer(kind) else object)
+
+
+def _numbered(
+    labels: list[NDArray[Any]], named: tuple[str, ...], notes: list[str]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels as 0..K-1 and the names of the classes."""
+    together = np.concatenate(labels)
+    if together.dtype == object:
+        class_names = named or tuple(sorted(set(together.tolist()), key=natural_order))
+        number = {name: label for label, name in enumerate(class_names)}
+        unknown = set(together.tolist()) - set(class_names)
+        if unknown:
+            raise DataError(f"The label {sorted(unknown)[0]!r} is none of the class names {', '.join(class_names)}.")
+        return np.array([number[name] for name in together], np.int64), class_names
+    if not named:
+        named = tuple(str(number) for number in range(int(together.max(initial=-1)) + 1))
+        notes.append("The files name no classes; classes are called by their numbers.")
+    return together.astype(np.int64), named
+
+
+def _same(shards: list[_Shard], attribute: str) -> Any:
+    """What all files must have in common."""
+    for shard in shards[1:]:
+        first, here = getattr(shards[0], attribute), getattr(shard, attribute)
+        if here != first:
+            raise DataError(
+                f"{shard.path.name} and {shards[0].path.name} differ in their {attribute}: {here} and {first}."
+            )
+    return getattr(shards[0], attribute)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix.lower() == ".parquet" else []
+    folders = [folder for folder in (path, path / "data") if folder.is_dir()]
+    found: Iterator[list[Path]] = (sorted(folder.glob("*.parquet")) for folder in folders)
+    return next((files for files in found if files), [])
+
+
+def _split(path: Path) -> str:
+    """From `train-00000-of-00001.parquet` or `train.parquet`; nothing for other names."""
+    word = re.split(r"[-_.]", path.stem)[0].lower()
+    return SPLIT_ALIASES.get(word, "")
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "Reading parquet files", "parquet") from error
+    return pyarrow

@@ -1,0 +1,190 @@
+"""In which order samples come, in which batches, to which process.
+
+The order is a pure function of (seed, epoch). A loader asks for `(epoch, position)` pairs, so workers keep nothing, and neither
+their number nor the number of processes nor a restart in the middle changes a sample.
+"""
+
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from sightline.data.dataset import Key, Samples, mixed_seed
+from sightline.errors import ConfigError, DataError
+from sightline.structures import Batch, Sample
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order of `n` samples in an epoch: (n,) int64, a permutation of 0..n-1.
+
+    >>> epoch_order(5, seed=0, epoch=0).sort().values
+    tensor([0, 1, 2, 3, 4])
+    """
+    return torch.randperm(n, generator=torch.Generator().manual_seed(mixed_seed(seed, epoch)))
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """The batches of a whole training, or of the rest of one: lists of (epoch, position in the index).
+
+    An epoch has ceil(n / B) steps. Its last batch is filled up from the start of its order, so that every batch has B
+    samples and every sample comes in every epoch. Process `rank` of `world_size` takes the slice of each batch
+    that begins at rank * B / world_size.
+
+    Raises `ConfigError` when the batch cannot be divided, `DataError` when there is nothing to train on.
+
+    >>> batches = EpochBatches([7, 8, 9], batch_size=2, seed=0, total_steps=4)
+    >>> batches.steps_per_epoch, [[epoch for epoch, _ in keys] for keys in batches]
+    (2, [[0, 0], [0, 0], [1, 1], [1, 1]])
+    """
+
+    def __init__(
+        self,
+        positions: Sequence[int] | np.ndarray,
+        batch_size: int,
+        seed: int,
+        total_steps: int,
+        start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        _check_share(rank, world_size)
+        if batch_size < 1 or batch_size % world_size:
+            raise ConfigError(
+                f"The batch of {batch_size} pictures cannot be divided among {world_size} processes: "
+                f"choose a multiple of {world_size}, such as {max(1, round(batch_size / world_size)) * world_size}."
+            )
+        if not len(positions):
+            raise DataError("There is no picture to train on: the train split is empty.")
+        self.positions = np.asarray(positions, dtype=np.int64)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.total_steps = total_steps
+        self.start_step = start_step
+        self.rank = rank
+        self.world_size = world_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """ceil(n / B)."""
+        return -(-len(self.positions) // self.batch_size)
+
+    def __len__(self) -> int:
+        return max(0, self.total_steps - self.start_step)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        share = self.batch_size // self.world_size
+        epoch, order = -1, np.empty(0, np.int64)
+        for step in range(self.start_step, self.total_steps):
+            if step // self.steps_per_epoch != epoch:
+                epoch = step // self.steps_per_epoch
+                order = self.positions[epoch_order(len(self.positions), self.seed, epoch).numpy()]
+            first = step % self.steps_per_epoch * self.batch_size + self.rank * share
+            yield [(epoch, int(p)) for p in np.take(order, range(first, first + share), mode="wrap")]
+
+
+class PictureLoader(DataLoader[Batch]):
+    """A `DataLoader` of batches that raises a sample's `DataError` as it was, from whichever process it comes."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        with warnings.catch_warnings():
+            # Python >= 3.12 warns of any fork in a process that has threads. Ours only read, decode and use one thread.
+            warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+            batches = super().__iter__()
+        for batch in batches:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
+
+def train_loader(
+    samples: Samples,
+    batch_size: int,
+    total_steps: int,
+    start_step: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> PictureLoader:
+    """Batches `start_step`, ..., `total_steps` - 1 of a training, in one go: the workers live as long as the training.
+
+    `batch_size` counts the pictures of all processes together; this one gets `batch_size / world_size` a step. The
+    order's seed is that of `samples`, which must have one.
+    """
+    if samples.seed is None:
+        raise ValueError("training needs samples with a seed")
+    batches = EpochBatches(
+        samples.positions,
+        batch_size,
+        samples.seed,
+        total_steps,
+        start_step=start_step,
+        rank=rank,
+        world_size=world_size,
+    )
+    return _loader(samples, batches, workers)
+
+
+def eval_loader(
+    samples: Samples, batch_size: int, workers: int = 0, rank: int = 0, world_size: int = 1
+) -> PictureLoader:
+    """Every sample once, in order: process `rank` takes every `world_size`-th. The last batch is as short as it is.
+
+    `batch_size` counts the pictures of this process.
+    """
+    _check_share(rank, world_size)
+    if batch_size < 1:
+        raise ConfigError(f"batch_size is at least 1, got {batch_size}")
+    keys = [(0, int(position)) for position in samples.positions[rank::world_size]]
+    return _loader(samples, [keys[at : at + batch_size] for at in range(0, len(keys), batch_size)], workers)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Samples of one size as a `Batch` of (N, 3, H, W) or (N, V, 3, H, W) uint8 images."""
+    sizes = {tuple(sample.image.shape) for sample in samples}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"the pictures of a batch have one size; got {sorted(sizes)}: give them a transform that crops"
+        )
+    return Batch(
+        torch.stack([sample.image for sample in samples]),
+        tuple(sample.target for sample in samples),
+        tuple(sample.index for sample in samples),
+    )
+
+
+def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataError:
+    if isinstance(samples[0], DataError):
+        return samples[0]
+    return collate(samples)  # type: ignore[arg-type]
+
+
+def _loader(samples: Samples, batches: Any, workers: int) -> PictureLoader:
+    return PictureLoader(
+        samples,  # type: ignore[arg-type]
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=_collate_or_error,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_start_worker,
+        # A forked worker shares the pictures in memory with this process, where a spawned one would copy them.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        # The loader draws a seed for its workers; from a generator of its own, it leaves the caller's alone.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _start_worker(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the training decides when to stop, and needs its workers until then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _check_share(rank: int, world_size: int) -> None:
+    if not 0 <= rank < world_size:
+        raise ConfigError(f"rank is within 0..{world_size - 1} for {world_size} processes, got {rank}")

@@ -1,0 +1,116 @@
+"""Dividing a data set into train, val and test, the same way each time, and writing the division down.
+
+Which split a picture falls into is decided by a hash of (seed, its name), class by class: the same on every machine, and a picture
+that is added later moves few others.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from sightline.data.formats import csv_table
+from sightline.data.index import SPLITS, Index, Positions
+from sightline.errors import ConfigError, DataError
+
+
+def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1) -> Index:
+    """The index with the splits that training needs; what was made is said in its notes.
+
+    - No split, or a single one: all pictures are divided into train, val and test, stratified by class.
+    - train and test: val is taken from train, stratified by class.
+    - train and val, or all three: nothing is changed.
+
+    `val` and `test` are shares of the pictures that are divided (0..1, together below 1). Raises `DataError` when there are
+    splits and none of them is for training, when there are fewer than two classes, or a class without training pictures.
+    """
+    if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
+        raise ConfigError(
+            f"The shares of val and test are above 0 and together below 1; got val {val} and test {test}."
+        )
+    divided = _with_missing(index, seed, val, test)
+    _require_trainable(divided)
+    return divided
+
+
+def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
+    given = {name: held for name, held in index.splits.items() if len(held)}
+    if len(given) <= 1:
+        whole = next(iter(given.values())) if given else np.arange(len(index))
+        came = f"came as a single {next(iter(given))!r} split and" if given else "had no splits and"
+        splits = _divided(index, whole, seed, {"val": val, "test": test})
+        return index.divided(splits, f"The data set {came} was divided: {_sizes(splits)} (stratified, seed {seed}).")
+    if "train" not in given:
+        raise DataError(f"The data set has only the splits {', '.join(given)}: there is no train split to learn from.")
+    if "val" not in given:
+        parts = _divided(index, given["train"], seed, {"val": val})
+        splits = {**given, **parts}
+        note = f"The data set had no val split; it was taken from train: {_sizes(splits)} (stratified, seed {seed})."
+        return index.divided(splits, note)
+    if "test" not in given:
+        return index.divided(
+            given, "The data set has no test split: results are of the val split, which picks the weights."
+        )
+    return index.divided(given)
+
+
+def write_splits(index: Index, path: Path) -> Path:
+    """Write down which picture is in which split: a table path,label,split with the pictures' names."""
+    return csv_table.write_rows(index, path, [index.source.name(position) for position in range(len(index))])
+
+
+def read_splits(index: Index, path: Path) -> Index:
+    """The index with the splits that `write_splits` wrote.
+
+    Raises `DataError` that counts the differences when the data set has changed since.
+    """
+    rows = {row.path: row for row in csv_table.read_rows(path)[0]}
+    names = [index.source.name(position) for position in range(len(index))]
+    missing = sorted(rows.keys() - set(names))
+    new = [name for name in names if name not in rows]
+    moved = [
+        name
+        for name, label in zip(names, index.labels, strict=True)
+        if name in rows and rows[name].label != index.class_names[label].strip()
+    ]
+    if missing or new or moved:
+        kinds = ((missing, "missing"), (new, "new"), (moved, "in another class"))
+        differences = ", ".join(f"{len(held)} {kind} (first: {held[0]})" for held, kind in kinds if held)
+        raise DataError(
+            f"The data set has changed since its splits were written to {path}: of {len(rows)} pictures, {differences}. "
+            "Bring it back to what it was, or delete the file to divide it anew."
+        )
+    split_of = np.array([rows[name].split for name in names])
+    return index.divided({split: np.flatnonzero(split_of == split) for split in SPLITS if (split_of == split).any()})
+
+
+def _require_trainable(index: Index) -> None:
+    counts = index.class_counts("train")
+    if len(counts) < 2:
+        raise DataError(f"The data set has one class only ({', '.join(counts)}): there is nothing to tell apart.")
+    empty = [name for name, count in counts.items() if not count]
+    if empty:
+        more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
+        raise DataError(f"The class {empty[0]!r} has no pictures in the train split{more}: it cannot be learned.")
+
+
+def _divided(index: Index, whole: Positions, seed: int, shares: dict[str, float]) -> dict[str, Positions]:
+    """Train gets what the shares leave, and of every class at least one picture."""
+    parts: dict[str, list[int]] = {"train": [], **{name: [] for name in shares}}
+    for label in range(len(index.class_names)):
+        members = sorted(whole[index.labels[whole] == label].tolist(), key=lambda p: _rank(seed, index.source.name(p)))
+        count = len(members)
+        for name, share in shares.items():
+            taken = min(max(1, round(share * count)), len(members) - 1) if share and members else 0
+            parts[name] += members[:taken]
+            members = members[taken:]
+        parts["train"] += members
+    return {name: np.array(held, np.int64) for name, held in parts.items() if held}
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+
+
+def _sizes(splits: dict[str, Positions]) -> str:
+    return ", ".join(f"{name} {len(splits[name])}" for name in SPLITS if name in splits)

@@ -1,0 +1,211 @@
+"""What happens to a picture between the decoder and the network, on uint8 tensors.
+
+Training draws from torch's default generator, which `sightline.data.dataset.Samples` seeds for each sample.
+Resizing is bilinear with antialiasing everywhere. Heavy steps are torchvision's v2 transforms; the crops of small pictures
+are written out, since there the transforms' bookkeeping costs more than the pixels.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from sightline.data.mixing import Mixing
+from sightline.errors import ConfigError
+from sightline.structures import IMAGENET_MEAN, Preprocessing
+
+Crop = Literal["resized", "shift", "paper", "none"]
+CROPS: tuple[Crop, ...] = ("resized", "shift", "paper", "none")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augmentation:
+    """How training pictures are varied.
+
+    Raises `ConfigError` for values out of range and for options that exclude each other.
+
+    >>> Augmentation(crop="shift", mirror=1.5)
+    Traceback (most recent call last):
+        ...
+    sightline.errors.ConfigError: mirror is within 0..1, got 1.5
+    """
+
+    crop: Crop | None = None
+    """Not given: "shift" for small pictures, else "resized". "resized": a random part, resized (Szegedy et al. 2015). "shift": padded by reflection by 1/8 of the side, a random
+    square (the CIFAR crop, He et al. 2016). "paper": shorter side to 256/224 of the side, a random square (Krizhevsky et
+    al. 2012, section 4.1). "none": shorter side to the side, the centre."""
+    scale: tuple[float, float] = (0.08, 1.0)
+    """Share of the area that "resized" keeps, smallest and largest, 0..1. Default of Szegedy et al. 2015."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width over height of that part, smallest and largest. Default of Szegedy et al. 2015."""
+    mirror: float = 0.5
+    """Probability of a horizontal mirroring, 0..1; 0 where left and right differ in meaning, such as for digits."""
+    color_jitter: float = 0.0
+    """Strength 0..1: brightness, contrast and saturation change by a factor of 1 +- this, the hue by +- a quarter of this, in
+    turns of the colour circle. 0.4 is customary."""
+    alexnet_color: float = 0.0
+    """Standard deviation of the shift along the principal components of ImageNet's colours; 0.1 in Krizhevsky et al.
+    2012, section 4.1."""
+    erasing: float = 0.0
+    """Probability that a random box is filled with the mean colour, 0..1 (Zhong et al. 2020: 0.5)."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution, 0 = off (Zhang et al. 2018: 0.2 for ImageNet, 1 for CIFAR-10)."""
+    cutmix: float = 0.0
+    """Alpha of cutmix's Beta distribution, 0 = off (Yun et al. 2019: 1). With mixup too, each sample has one of both."""
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop not in CROPS:
+            raise ConfigError(f"crop is one of {', '.join(CROPS)}, got {self.crop!r}")
+        for name in ("mirror", "color_jitter", "erasing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is within 0..1, got {getattr(self, name)}")
+        for name in ("alexnet_color", "mixup", "cutmix"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is at least 0, got {getattr(self, name)}")
+        if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
+            raise ConfigError(f"scale is two shares with 0 < smallest <= largest <= 1, got {self.scale}")
+        if not (len(self.ratio) == 2 and 0 < self.ratio[0] <= self.ratio[1]):
+            raise ConfigError(f"ratio is two numbers with 0 < smallest <= largest, got {self.ratio}")
+
+    def mixing(self) -> Mixing | None:
+        """What mixes two samples, or nothing."""
+        return Mixing(self.mixup, self.cutmix) if self.mixup or self.cutmix else None
+
+
+def train_transform(
+    augmentation: Augmentation, size: int, mean: tuple[float, float, float] = IMAGENET_MEAN
+) -> Callable[[Tensor], Tensor]:
+    """A random function from (3, H, W) uint8 of any size to (3, size, size) uint8.
+
+    `mean` (R, G, B in 0..1) fills what random erasing erases.
+
+    >>> train_transform(Augmentation(), 24)(torch.zeros(3, 40, 30, dtype=torch.uint8)).shape
+    torch.Size([3, 24, 24])
+    """
+    steps: list[Callable[[Tensor], Tensor]] = [_cropping(augmentation, size)]
+    if augmentation.mirror:
+        steps.append(_Mirror(augmentation.mirror))
+    if augmentation.color_jitter:
+        strength = augmentation.color_jitter
+        steps.append(v2.ColorJitter(strength, strength, strength, strength / 4))
+    if augmentation.alexnet_color:
+        steps.append(_AlexNetColor(augmentation.alexnet_color))
+    if augmentation.erasing:
+        steps.append(v2.RandomErasing(augmentation.erasing, value=[round(255 * part) for part in mean]))
+    return _Chain(steps)
+
+
+def eval_transform(preprocessing: Preprocessing, crops: int = 1) -> Callable[[Tensor], Tensor]:
+    """Shorter side to `preprocessing.resize`, then the centre, or ten crops.
+
+    From (3, H, W) uint8 to (3, crop, crop) uint8; with `crops=10` to (10, 3, crop, crop): top left, top right, bottom
+    left, bottom right, centre, and the same of the mirrored picture (Krizhevsky et al. 2012, section 4.1).
+
+    >>> eval_transform(Preprocessing(resize=32, crop=28), crops=10)(torch.zeros(3, 40, 50, dtype=torch.uint8)).shape
+    torch.Size([10, 3, 28, 28])
+    """
+    if crops not in (1, 10):
+        raise ConfigError(f"crops is 1 (the centre) or 10 (corners, centre and their mirrors), got {crops}")
+    return _Evaluation(preprocessing.resize, preprocessing.crop, crops)
+
+
+def _cropping(augmentation: Augmentation, size: int) -> Callable[[Tensor], Tensor]:
+    match augmentation.crop:
+        case "resized" | None:
+            return v2.RandomResizedCrop(size, augmentation.scale, augmentation.ratio, antialias=True)  # type: ignore[no-any-return]
+        case "shift":
+            return _ShiftCrop(size, size, pad=size // 8)
+        case "paper":
+            return _ShiftCrop(size, round(size * 256 / 224), pad=0)
+        case "none":
+            return _Evaluation(size, size, crops=1)
+
+
+# Classes instead of closures, so that a loader can send them to a worker that was not forked.
+
+
+class _Chain:
+    def __init__(self, steps: list[Callable[[Tensor], Tensor]]) -> None:
+        self.steps = steps
+
+    def __call__(self, image: Tensor) -> Tensor:
+        for step in self.steps:
+            image = step(image)
+        return image
+
+
+class _Mirror:
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return image.flip(-1) if torch.rand(()).item() < self.probability else image
+
+
+class _ShiftCrop:
+    """Shorter side to `resize`, `pad` pixels of reflection around, a random square of `size`."""
+
+    def __init__(self, size: int, resize: int, pad: int) -> None:
+        self.size = size
+        self.resize = resize
+        self.pad = pad
+
+    def __call__(self, image: Tensor) -> Tensor:
+        image = _shorter_side(image, self.resize)
+        for axis in (1, 2):
+            length = image.shape[axis]
+            start = int(torch.randint(length + 2 * self.pad - self.size + 1, ())) - self.pad
+            if start >= 0 and start + self.size <= length:
+                image = image.narrow(axis, start, self.size)
+            else:  # reading at reflected places is padding and cropping in one
+                image = image.index_select(axis, _reflected(start, self.size, length))
+        return image
+
+
+class _AlexNetColor:
+    """One shift of all pixels along the principal components of ImageNet's colours, section 4.1 of the paper."""
+
+    # Eigenvalues and eigenvectors (columns) of the covariance of R, G, B in 0..1 over ImageNet, as everyone uses them.
+    VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
+    VECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+    def __init__(self, deviation: float) -> None:
+        self.deviation = deviation
+
+    def __call__(self, image: Tensor) -> Tensor:
+        shift = 255 * (self.VECTORS @ (self.VALUES * torch.randn(3) * self.deviation))
+        return (image + shift[:, None, None]).round_().clamp_(0, 255).to(torch.uint8)
+
+
+class _Evaluation:
+    def __init__(self, resize: int, crop: int, crops: int) -> None:
+        self.resize = resize
+        self.crop = crop
+        self.crops = crops
+
+    def __call__(self, image: Tensor) -> Tensor:
+        image = _shorter_side(image, self.resize)
+        if self.crops == 10:
+            return torch.stack(F.ten_crop_image(image, [self.crop, self.crop]))
+        if image.shape[-2:] == (self.crop, self.crop):
+            return image
+        centre: Tensor = F.center_crop_image(image, [self.crop, self.crop])
+        return centre
+
+
+def _shorter_side(image: Tensor, size: int) -> Tensor:
+    if min(image.shape[-2:]) == size:
+        return image
+    resized: Tensor = F.resize_image(image, [size], antialias=True)
+    return resized
+
+
+def _reflected(start: int, count: int, length: int) -> Tensor:
+    """Places `start`, `start` + 1, ... of a row of `length` that is continued by reflection, the border pixel not repeated."""
+    places = torch.arange(start, start + count).abs_()
+    return (length - 1) - ((length - 1) - places).abs_()

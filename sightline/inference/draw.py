@@ -1,0 +1,100 @@
+"""A contact sheet: many pictures on one, each with a line or two of text below it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+PICTURE = 144
+"""Side of the square that a picture is fitted into, in pixels."""
+GAP = 16
+"""Space around a tile, in pixels."""
+TITLE_SIZE, DETAIL_SIZE = 16, 12
+"""Heights of the two lines of text, in pixels."""
+TEXT_HEIGHT = 46
+"""Space below a picture for its text, in pixels."""
+
+PAPER, FRAME, INK, FAINT = "#ffffff", "#eef1f4", "#1f2933", "#66727f"
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture of a contact sheet."""
+
+    image: Tensor
+    """(3, H, W) uint8 RGB, any size."""
+    title: str
+    """The first line, larger; clipped when it is too long."""
+    detail: str = ""
+    """The second line."""
+    colour: str | None = None
+    """Colour of a bar under the picture, as Pillow names it ("#2f6f9f"); no bar without it."""
+
+
+def contact_sheet(tiles: Sequence[Tile], columns: int | None = None) -> Image.Image:
+    """All tiles in rows, as an RGB picture; without `columns` the sheet becomes a little wider than high.
+
+    Raises `ValueError` when there are no tiles, or fewer than one column.
+
+    >>> import torch
+    >>> grey = torch.full((3, 20, 30), 128, dtype=torch.uint8)
+    >>> contact_sheet([Tile(grey, "cat", "93%")] * 5, columns=3).size
+    (496, 428)
+    """
+    if not tiles:
+        raise ValueError("expected at least one tile, got none")
+    if columns is not None and columns < 1:
+        raise ValueError(f"expected at least one column, got {columns}")
+    columns = min(len(tiles), columns or math.ceil(math.sqrt(len(tiles) * 1.5)))
+    rows = math.ceil(len(tiles) / columns)
+    step_x, step_y = PICTURE + GAP, PICTURE + TEXT_HEIGHT + GAP
+    sheet = Image.new("RGB", (columns * step_x + GAP, rows * step_y + GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    fonts = ImageFont.load_default(TITLE_SIZE), ImageFont.load_default(DETAIL_SIZE)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        _draw_tile(sheet, draw, tile, (GAP + column * step_x, GAP + row * step_y), fonts)
+    return sheet
+
+
+def clipped(text: str, font: Font, width: float) -> str:
+    """`text`, or as much of its beginning as fits into `width` pixels with an ellipsis after it.
+
+    >>> clipped("a rather long name.png", ImageFont.load_default(12), 60)
+    'a rather...'
+    """
+    text = " ".join(text.split())
+    if font.getlength(text) <= width:
+        return text
+    kept = len(text)
+    while kept and font.getlength(text[:kept].rstrip() + "...") > width:
+        kept -= 1
+    return text[:kept].rstrip() + "..."
+
+
+def _draw_tile(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int], fonts: tuple[Font, Font]
+) -> None:
+    left, top = corner
+    draw.rectangle((left, top, left + PICTURE - 1, top + PICTURE - 1), fill=FRAME)
+    picture = _fitted(tile.image)
+    sheet.paste(picture, (left + (PICTURE - picture.width) // 2, top + (PICTURE - picture.height) // 2))
+    below = top + PICTURE
+    if tile.colour is not None:
+        draw.rectangle((left, below, left + PICTURE - 1, below + 3), fill=tile.colour)
+    draw.text((left, below + 8), clipped(tile.title, fonts[0], PICTURE), fill=INK, font=fonts[0])
+    draw.text((left, below + 29), clipped(tile.detail, fonts[1], PICTURE), fill=FAINT, font=fonts[1])
+
+
+def _fitted(image: Tensor) -> Image.Image:
+    """The whole picture, as large as the square allows. Small ones keep sharp pixels: blurring would hide what they are."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+    factor = PICTURE / max(picture.size)
+    sharp = factor >= 2
+    if sharp:
+        factor = math.floor(factor)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS)

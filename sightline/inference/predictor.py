@@ -1,0 +1,119 @@
+"""The one path from a picture to a prediction: decode, the checkpoint's own preprocessing, network, task."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from sightline import checkpoint
+from sightline.data.decode import decode
+from sightline.data.transforms import eval_transform
+from sightline.device import Precision, autocast, pick_device, pick_precision
+from sightline.errors import ImageError
+from sightline.ops.images import normalise
+from sightline.structures import Batch, ClassificationTarget, Prediction
+from sightline.tasks.task import Task
+
+Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+"""A file, a Pillow image, an (H, W, 3) uint8 array, or a (3, H, W) uint8 tensor; RGB."""
+
+_READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A trained network that takes pictures. Made by `load`."""
+
+    model: nn.Module
+    """In evaluation mode, on `device`, channels last."""
+    task: Task
+    header: checkpoint.Header
+    device: torch.device
+    precision: Precision
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of labels 0..K-1."""
+        return self.header.class_names
+
+    def predict(self, pictures: Sequence[Picture], batch_size: int = 32) -> list[Prediction]:
+        """One prediction a picture, in order. Raises `ImageError` naming the first picture that cannot be read."""
+        results: list[Prediction] = []
+        for _, outcome in self.stream(pictures, batch_size):
+            if isinstance(outcome, ImageError):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    def stream(
+        self, pictures: Iterable[Picture], batch_size: int = 32
+    ) -> Iterator[tuple[Picture, Prediction | ImageError]]:
+        """Each picture with its prediction, or with the reason why it cannot be read; in order, a batch at a time."""
+        transform = eval_transform(self.header.preprocessing)
+
+        def prepared(picture: Picture) -> Tensor | ImageError:
+            try:
+                return transform(to_tensor(picture))
+            except ImageError as error:
+                return error
+
+        remaining = iter(pictures)
+        with ThreadPoolExecutor(_READERS) as readers:
+            while chunk := list(islice(remaining, batch_size)):
+                images = list(readers.map(prepared, chunk))
+                readable = [image for image in images if isinstance(image, Tensor)]
+                predictions = iter(self.predict_images(torch.stack(readable)) if readable else ())
+                for picture, image in zip(chunk, images, strict=True):
+                    yield picture, image if isinstance(image, ImageError) else next(predictions)
+
+    def predict_images(self, images: Tensor) -> list[Prediction]:
+        """Predictions for (N, 3, H, W) uint8 images that are already resized and cropped, on any device."""
+        targets = [ClassificationTarget(0)] * len(images)
+        batch = self.prepare(Batch(images, targets, range(len(images))))
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            return self.task.predict(self.model, batch)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """A uint8 batch from a loader as the network wants it: on the device, normalised."""
+        shape = self.header.preprocessing
+        images = normalise(batch.images.to(self.device, non_blocking=True), shape.mean, shape.std)
+        return replace(batch, images=images)
+
+
+def load(run: str | Path, *, precision: Precision | None = None, device: torch.device | None = None) -> Predictor:
+    """A predictor from a run folder (its best weights) or from a weights file of ours.
+
+    `precision` is chosen by a short probe when not given. Raises `CheckpointError` when there is nothing usable at `run`.
+    """
+    device = device or pick_device()
+    loaded = checkpoint.load(checkpoint.run_weights(Path(run)))
+    model, task = checkpoint.build(loaded)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Predictor(model, task, loaded.header, device, precision or pick_precision(device, training=False))
+
+
+def to_tensor(picture: Picture) -> Tensor:
+    """Any picture as (3, H, W) uint8 RGB. Raises `ImageError` when it cannot be read."""
+    if isinstance(picture, str | Path):
+        path = Path(picture)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror or error}") from error
+        return decode(content, str(path))
+    if isinstance(picture, Image.Image):
+        picture = np.asarray(picture.convert("RGB"))
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ImageError(f"expected an (H, W, 3) uint8 array, got {picture.shape} {picture.dtype}")
+        return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+    if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:
+        raise ImageError(f"expected a (3, H, W) uint8 tensor, got {tuple(picture.shape)} {picture.dtype}")
+    return picture

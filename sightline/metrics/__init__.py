@@ -1,0 +1,1 @@
+"""What is measured: sums and counts that are added up, and only reduced at the end."""

@@ -1,0 +1,43 @@
+"""The networks by name. A new one is a new file and one line here; the contract tests then run over it."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from sightline.errors import InputError, UnknownNameError
+from sightline.models.backbone import Backbone
+from sightline.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+}
+"""Networks with named feature maps: classifiers by themselves, and what detectors and segmenters stand on."""
+
+MODELS: dict[str, Callable[..., Backbone]] = {**BACKBONES}
+"""Everything that `create_model` builds."""
+
+
+def create_model(name: str, num_classes: int = 1000, **arguments: Any) -> Backbone:
+    """A new, untrained network for `num_classes` classes; `arguments` are those of its builder.
+
+    Raises `UnknownNameError` for a name that is not in `MODELS`, `InputError` for an argument that the builder does not
+    take or a value that it refuses.
+
+    >>> model = create_model("resnet18", num_classes=10, stem="small")
+    >>> model.strides
+    {'c2': 1, 'c3': 2, 'c4': 4, 'c5': 8}
+    >>> create_model("resnet18", depth=3)
+    Traceback (most recent call last):
+    sightline.errors.InputError: resnet18 does not take the argument 'depth'. It takes: num_classes, in_channels, ...
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    accepted = inspect.signature(MODELS[name]).parameters
+    for argument in arguments:
+        if argument not in accepted:
+            raise InputError(f"{name} does not take the argument {argument!r}. It takes: {', '.join(accepted)}.")
+    return MODELS[name](num_classes=num_classes, **arguments)

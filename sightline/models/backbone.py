@@ -1,0 +1,158 @@
+"""The contract that every classification network keeps, and that detectors and segmenters build on.
+
+A backbone is a chain of stages. Each stage ends in a feature map with a name, a number of channels and a stride (how
+many pixels of the image one cell of the map stands for). Maps are always given finest first. The classifier head is
+separate: `forward` is the stages and then the head, `forward_features` is the stages alone.
+
+Worked example, a ResNet-18 and images of 224 x 224 pixels:
+
+    stage   channels   stride   map
+    c2            64        4   (N,  64, 56, 56)
+    c3           128        8   (N, 128, 28, 28)
+    c4           256       16   (N, 256, 14, 14)
+    c5           512       32   (N, 512,  7,  7)      -> head -> logits (N, K)
+
+A side that is no multiple of the stride is rounded up, so an image of 225 x 225 gives a c5 of 8 x 8.
+
+To write a new one: set `stages`, `channels`, `strides`, `in_channels`, `first`, `head`; say in `parts` which modules
+make each stage; write `classify`. Set `multiple` or `smallest` if the paper's arithmetic does not allow every size.
+
+Shape letters: `N` batch, `C` channels, `H W` pixels, `K` classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from sightline.errors import InputError, UnknownNameError
+
+
+class Backbone(nn.Module, ABC):
+    """A network with named feature maps and a classifier head."""
+
+    stages: tuple[str, ...]
+    """Names of the feature maps, finest first."""
+    channels: dict[str, int]
+    """Channels of each map."""
+    strides: dict[str, int]
+    """Image pixels a cell of each map."""
+    in_channels: int
+    """Channels of the images: 3 for RGB."""
+    first: ClassVar[str]
+    """Name of the convolution that sees the image; its shape depends on the stem and on `in_channels`."""
+    head: ClassVar[str]
+    """Name of the last linear layer, the only one whose shape depends on the number of classes."""
+    multiple: int = 1
+    """Height and width must be multiples of this, in pixels."""
+    smallest: int = 1
+    """Height and width must be at least this, in pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen: tuple[str, ...] = ()  # stages that `freeze` has fixed, finest first
+
+    @abstractmethod
+    def parts(self, stage: str) -> tuple[nn.Module, ...]:
+        """The modules that lead from the map before `stage` (or from the images) to the map of `stage`, in order."""
+
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """The last map, (N, C, h, w), to logits (N, K)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised float images (N, C, H, W) to logits (N, K). Raises `InputError` for another shape."""
+        last = self.stages[-1]
+        return self.classify(self.forward_features(images, (last,))[last])
+
+    def forward_features(self, images: Tensor, stages: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The feature maps of the `stages` asked for (all by default), finest first whatever the order asked in.
+
+        `images` are normalised floats, (N, C, H, W). Nothing coarser than the coarsest stage asked for is computed.
+        Raises `InputError` for images of the wrong shape, `UnknownNameError` for a stage that is not there.
+        """
+        wanted = self.stages if stages is None else stages
+        for stage in wanted:
+            self._check_stage(stage)
+        self.check_images(images)
+        maps: dict[str, Tensor] = {}
+        features = images
+        for stage in self.stages[: 1 + max((self.stages.index(stage) for stage in wanted), default=-1)]:
+            for part in self.parts(stage):
+                features = part(features)
+            if stage in wanted:
+                maps[stage] = features
+        return maps
+
+    @property
+    def num_classes(self) -> int:
+        """`K`, the number of logits."""
+        return self._head().out_features
+
+    def replace_head(self, num_classes: int) -> None:
+        """Put a new, untrained last layer for `num_classes` classes in place of the old one, on the same device."""
+        check_count("num_classes", num_classes)
+        old = self._head()
+        new = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
+        parent, _, name = self.head.rpartition(".")
+        setattr(self.get_submodule(parent), name, new)
+
+    def freeze(self, stage: str) -> None:
+        """Fix everything from the image up to and including `stage`: it is a constant function from here on.
+
+        Its parameters take no gradient, and its batch norms keep their statistics, also after `.train()`.
+        Freezing the last stage leaves the head alone to be trained. Raises `UnknownNameError` for an unknown stage.
+        """
+        self._check_stage(stage)
+        count = max(1 + self.stages.index(stage), len(self.frozen))  # freezing less later does not thaw
+        self.frozen = self.stages[:count]
+        for name in self.frozen:
+            for part in self.parts(name):
+                part.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but frozen stages stay in evaluation mode."""
+        super().train(mode)
+        for name in self.frozen:
+            for part in self.parts(name):
+                part.eval()
+        return self
+
+    def check_images(self, images: Tensor) -> None:
+        """Raise `InputError` unless `images` are floats (N, in_channels, H, W) of a size that the network can take."""
+        name = type(self).__name__
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise InputError(f"{name} expects images (N, {self.in_channels}, H, W), got {tuple(images.shape)}.")
+        if not images.is_floating_point():
+            raise InputError(
+                f"{name} expects normalised floats, got {images.dtype}. Use sightline.ops.images.normalise first."
+            )
+        height, width = images.shape[2:]
+        right_height, right_width = self.size_for(height), self.size_for(width)
+        if (height, width) != (right_height, right_width):
+            raise InputError(
+                f"{name} cannot take images of {height} x {width} pixels (height x width): each side must be at least "
+                f"{self.smallest} and a multiple of {self.multiple}. Pad them to {right_height} x {right_width}."
+            )
+
+    def size_for(self, side: int) -> int:
+        """The nearest allowed length, in pixels, of a side that is not shorter than `side`."""
+        if self.multiple == 1:
+            return side if side >= self.smallest else self.smallest
+        return -(-max(side, self.smallest) // self.multiple) * self.multiple
+
+    def _head(self) -> nn.Linear:
+        head = self.get_submodule(self.head)
+        assert isinstance(head, nn.Linear)
+        return head
+
+    def _check_stage(self, stage: str) -> None:
+        if stage not in self.stages:
+            raise UnknownNameError(f"stage of {type(self).__name__}", stage, self.stages)
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise `InputError` unless `value` is a whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}.")

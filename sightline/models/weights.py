@@ -1,0 +1,222 @@
+"""Published weights: where they are, what they reach, how pictures must be prepared for them; and loading them.
+
+The files are torchvision's, under its BSD-3-Clause licence, and were trained on ImageNet-1k (1000 classes), whose
+pictures are for non-commercial research; whether that binds the weights is for the user to judge. Each file is a plain
+dictionary of tensors and is read as such: nothing in it is executed. The first 8 digits of its SHA-256 are in its name.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sightline.errors import UnknownNameError, WeightsError
+from sightline.models.backbone import Backbone
+from sightline.models.download import Progress, fetch_file
+from sightline.structures import Preprocessing
+
+LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k"
+DEFAULT = "imagenet"
+_V1 = Preprocessing(resize=256, crop=224)
+_V2 = Preprocessing(resize=232, crop=224)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """One checkpoint that someone has published."""
+
+    file: str
+    """Its name; the digits between the last "-" and the "." start its SHA-256."""
+    top1: float
+    """Accuracy in percent on ImageNet's validation images, one centre crop, as its publisher reports it."""
+    top5: float
+    """The same for the five most probable classes."""
+    preprocessing: Preprocessing = _V1
+    """What its pictures went through when it was evaluated."""
+    num_classes: int = 1000
+    """Outputs of its head."""
+    architecture: Mapping[str, object] = field(default_factory=lambda: {"stride_in": "3x3"})
+    """Attributes that a model must have for the weights to mean something, beyond what the shapes show."""
+    licence: str = LICENCE
+    """What one may do with it."""
+    folder_url: str = "https://download.pytorch.org/models/"
+    """Where it lies."""
+
+    @property
+    def url(self) -> str:
+        """The address of the file."""
+        return self.folder_url + self.file
+
+    @property
+    def sha256_prefix(self) -> str:
+        """The first digits of the file's SHA-256.
+
+        >>> find("resnet18").sha256_prefix
+        'f37072fd'
+        """
+        return self.file.rpartition("-")[2].partition(".")[0]
+
+
+# Accuracies are torchvision's. V2 was trained longer, with stronger augmentation. The last of each is the default.
+PUBLISHED: dict[str, dict[str, Published]] = {
+    "resnet18": {"imagenet-v1": Published(file="resnet18-f37072fd.pth", top1=69.758, top5=89.078)},
+    "resnet34": {"imagenet-v1": Published(file="resnet34-b627a593.pth", top1=73.314, top5=91.420)},
+    "resnet50": {
+        "imagenet-v1": Published(file="resnet50-0676ba61.pth", top1=76.130, top5=92.862),
+        "imagenet-v2": Published(file="resnet50-11ad3fa6.pth", top1=80.858, top5=95.434, preprocessing=_V2),
+    },
+    "resnet101": {
+        "imagenet-v1": Published(file="resnet101-63fe2227.pth", top1=77.374, top5=93.546),
+        "imagenet-v2": Published(file="resnet101-cd907fc2.pth", top1=81.886, top5=95.780, preprocessing=_V2),
+    },
+    "resnet152": {
+        "imagenet-v1": Published(file="resnet152-394f9c45.pth", top1=78.312, top5=94.046),
+        "imagenet-v2": Published(file="resnet152-f82ba261.pth", top1=82.284, top5=96.002, preprocessing=_V2),
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadReport:
+    """What came from a file and what did not; to be said aloud."""
+
+    source: str
+    """The file's name."""
+    loaded: int
+    """Tensors taken from the file."""
+    new: tuple[str, ...]
+    """Parameters that stay untrained because the file's have another shape: the head, the first convolution."""
+    preprocessing: Preprocessing | None
+    """How the weights want their pictures; None for a file that does not say."""
+    licence: str | None
+    """None for a file that does not say."""
+
+
+def find(name: str, weights: str = DEFAULT) -> Published:
+    """The published weights of the model `name`; "imagenet" is the best of them.
+
+    Raises `UnknownNameError` for a model without published weights or for weights that it does not have.
+
+    >>> find("resnet50").file, find("resnet50", "imagenet-v1").file
+    ('resnet50-11ad3fa6.pth', 'resnet50-0676ba61.pth')
+    """
+    if name not in PUBLISHED:
+        raise UnknownNameError("model with published weights", name, PUBLISHED)
+    versions = PUBLISHED[name]
+    if weights == DEFAULT:
+        return list(versions.values())[-1]
+    if weights not in versions:
+        raise UnknownNameError(f"published weights of {name}", weights, [DEFAULT, *versions])
+    return versions[weights]
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: the folder in $SIGHTLINE_CACHE, or ~/.cache/sightline/weights."""
+    chosen = os.environ.get("SIGHTLINE_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "sightline" / "weights"
+
+
+def fetch(entry: Published, folder: Path | None = None, progress: Progress | None = None) -> Path:
+    """The file of `entry` on this machine, downloaded if it is not in `folder` (default `cache_folder()`), and checked.
+
+    See `sightline.models.download.fetch_file` for what it raises.
+    """
+    path = (folder or cache_folder()) / entry.file
+    return fetch_file(entry.url, path, entry.sha256_prefix, progress=progress)
+
+
+def load_published(
+    model: Backbone,
+    name: str,
+    weights: str = DEFAULT,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> LoadReport:
+    """Load the published weights of the model `name` into `model`.
+
+    A head for another number of classes, and a first convolution of another stem or number of channels, stay new; the
+    report names them. Raises `UnknownNameError` (see `find`) and `WeightsError`: not to be had, or not for this model.
+    """
+    entry = find(name, weights)
+    for attribute, value in entry.architecture.items():
+        if getattr(model, attribute, value) != value:
+            raise WeightsError(
+                f"{entry.file} was trained with {attribute}={value!r}, but the model has "
+                f"{attribute}={getattr(model, attribute)!r}: it would load, but be less accurate. "
+                f"Build it with {value!r}."
+            )
+    path = fetch(entry, folder, progress)
+    return _load(model, path, entry.preprocessing, entry.licence)
+
+
+def load_file(model: Backbone, path: Path) -> LoadReport:
+    """Load a file of the user: a PyTorch state dict (.pth, .pt) or .safetensors.
+
+    What stays new is as in `load_published`. Raises `WeightsError` if there is no such file, it is something else, or
+    it is not for this model.
+    """
+    return _load(model, path, None, None)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors in a .safetensors file or in a PyTorch file (.pth, .pt), on the CPU. Nothing is executed.
+
+    Raises `WeightsError` if there is no such file or it holds something else.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no weights file at {path}. Check the path, or use the name of published weights.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file as read_safetensors
+
+            content: object = read_safetensors(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the two readers raise half a dozen unrelated kinds, and all mean the same to a user
+        raise WeightsError(
+            f"{path} is not a readable weights file ({type(error).__name__}). Expected .safetensors, or a state dict "
+            "saved with torch.save(model.state_dict(), ...). A file that holds more than tensors is not opened."
+        ) from error
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        held = f"a dictionary with the keys {_some(content)}" if isinstance(content, dict) else type(content).__name__
+        raise WeightsError(
+            f"{path} should hold a state dict (names and tensors), but holds {held}. Save that part alone."
+        )
+    return content
+
+
+def _load(model: Backbone, path: Path, preprocessing: Preprocessing | None, licence: str | None) -> LoadReport:
+    given, wanted = read_tensors(path), model.state_dict()
+    # Counters of batches have no influence with a fixed momentum, and files from before 2018 lack them.
+    missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in given if name not in wanted]
+    if missing or unexpected:
+        raise WeightsError(
+            f"{path.name} is not for this {type(model).__name__}: "
+            f"{len(missing)} of its {len(wanted)} tensors are missing ({_some(missing)}), "
+            f"{len(unexpected)} are unknown ({_some(unexpected)}). Choose the model that the file was made for."
+        )
+    other = [name for name in given if given[name].shape != wanted[name].shape]
+    may_differ = (model.first + ".", model.head + ".")
+    misfits = [
+        f"{n} {tuple(given[n].shape)} for {tuple(wanted[n].shape)}" for n in other if not n.startswith(may_differ)
+    ]
+    if misfits:
+        raise WeightsError(
+            f"{path.name} is not for this {type(model).__name__}: {len(misfits)} tensors have another shape "
+            f"({_some(misfits)}). Choose the model that the file was made for."
+        )
+    # A head is new as a whole: old biases under new weights would mean nothing.
+    new = [n for n in given if any(n.startswith(p) and o.startswith(p) for p in may_differ for o in other)]
+    model.load_state_dict({name: tensor for name, tensor in given.items() if name not in new}, strict=False)
+    return LoadReport(
+        source=path.name, loaded=len(given) - len(new), new=tuple(new), preprocessing=preprocessing, licence=licence
+    )
+
+
+def _some(names: list[str] | dict[object, object], count: int = 3) -> str:
+    shown = [str(name) for name in names][:count]
+    return ", ".join(shown + ["..."] * (len(names) > count)) or "none"

@@ -1,0 +1,76 @@
+"""What differs between tasks, and nothing else: how a model's output becomes a loss, a prediction, a score."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sightline.metrics.metric import Metric
+from sightline.structures import Batch, Prediction
+
+
+class Task(Protocol):
+    """The trainer, the predictor and the command line ask a task for these things only.
+
+    Images in the batches are on the model's device and normalised (see `sightline.ops.images.normalise`).
+    """
+
+    @property
+    def name(self) -> str:
+        """Its key in `TASKS`."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of labels 0..K-1, in order."""
+
+    @property
+    def headline(self) -> str:
+        """The one number, a key of `scores`, by which runs are compared; higher is better."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalars to be summed and minimised, each the mean over the batch."""
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
+        """One prediction an image, on the CPU. `model` is in evaluation mode."""
+
+    def metrics(self) -> dict[str, Metric[Any, Any]]:
+        """New, empty metrics."""
+
+
+def evaluate(task: Task, model: nn.Module, batches: Iterable[Batch]) -> dict[str, Metric[Any, Any]]:
+    """Predict every batch without gradients and count. Each module of `model` is left in the mode that it was in.
+
+    `batches` are normalised and on the model's device. The metrics are returned uncomputed, so that those of several
+    processes can be merged first; `scores` computes them.
+    """
+    metrics = task.metrics()
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                predictions = task.predict(model, batch)
+                for metric in metrics.values():
+                    metric.update(predictions, batch.targets)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    return metrics
+
+
+def scores(metrics: Mapping[str, Metric[Any, Any]]) -> dict[str, Any]:
+    """The numbers of all metrics in one JSON-able dictionary.
+
+    Raises `ValueError` if two metrics give one name different values.
+
+    >>> from sightline.metrics.accuracy import Accuracy
+    >>> scores({"accuracy": Accuracy()})
+    {'top1': None, 'top5': None, 'images': 0}
+    """
+    together: dict[str, Any] = {}
+    for metric in metrics.values():
+        for name, value in metric.compute().items():
+            if together.setdefault(name, value) != value:
+                raise ValueError(f"two metrics give {name!r} different values: {together[name]} and {value}")
+    return together

@@ -1,0 +1,103 @@
+"""Several processes, as torchrun starts them: one world, one rank, one device each. Alone is a world of one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sightline.device import pick_device
+from sightline.metrics.metric import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among all."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """Join the processes that torchrun started (nccl on GPUs, gloo on CPUs); leave them at the end."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    device = pick_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if size == 1:
+        yield World(device=device)
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    try:
+        yield World(dist.get_rank(), dist.get_world_size(), device)
+    finally:
+        dist.destroy_process_group()
+
+
+def wrap(model: nn.Module, here: World) -> nn.Module:
+    """`model` with gradients averaged over all processes; `model` itself when alone."""
+    if here.size == 1:
+        return model
+    devices = [here.device] if here.device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+
+
+@contextmanager
+def gradients_shared(network: nn.Module, share: bool) -> Iterator[None]:
+    """With `share` false, gradients stay on this process until a later part of the batch shares the sum."""
+    if isinstance(network, nn.parallel.DistributedDataParallel) and not share:
+        with network.no_sync():
+            yield
+    else:
+        yield
+
+
+def mean_over_processes(value: Tensor, here: World) -> Tensor:
+    """The mean of one tensor over all processes."""
+    if here.size > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+        value /= here.size
+    return value
+
+
+def any_process(flag: bool, here: World) -> bool:
+    """Whether the flag is set on any process, so that all of them act on it at the same step."""
+    if here.size == 1:
+        return flag
+    value = torch.tensor([float(flag)], device=here.device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())
+
+
+def share_from_first(tensors: dict[str, Tensor], here: World) -> None:
+    """Overwrite every process's tensors by those of the first, in place: batch statistics differ between processes."""
+    if here.size > 1:
+        for name in sorted(tensors):
+            dist.broadcast(tensors[name], src=0)
+
+
+def merge_metrics(metrics: dict[str, Metric[Any, Any]], here: World) -> dict[str, Metric[Any, Any]]:
+    """Metrics over the images of all processes, on every process."""
+    if here.size == 1:
+        return metrics
+    gathered: list[dict[str, Metric[Any, Any]]] = [{} for _ in range(here.size)]
+    dist.all_gather_object(gathered, metrics)
+    merged = gathered[0]
+    for others in gathered[1:]:
+        for name, metric in others.items():
+            merged[name].merge(metric)
+    return merged

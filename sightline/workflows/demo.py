@@ -1,0 +1,48 @@
+"""Demo: write the sample data, train, evaluate on pictures that were not trained on, label a few, keep the pictures."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sightline.config import compose
+from sightline.data.samples import write_digits
+from sightline.errors import InputError
+from sightline.training.runlog import Listener, Silence
+from sightline.workflows.evaluate import evaluate
+from sightline.workflows.predict import predict, write_predictions
+from sightline.workflows.train import start
+
+# Digits change their meaning when they are mirrored: 2 and 5, 6 and 9.
+RECIPE = {"model": {"name": "resnet18"}, "training": {"epochs": 8}, "augmentation": {"mirror": 0.0}}
+SHOWN = 30
+
+
+def demo(out: str | Path = "runs/demo", *, listener: Listener | None = None) -> dict[str, Any]:
+    """Learn handwritten digits (scikit-learn's 1,797 real ones) and say where everything lies; JSON can hold the result.
+
+    Raises `InputError` when `out` is there already.
+    """
+    began, out, listener = time.perf_counter(), Path(out), listener or Silence()
+    if out.exists() and any(out.iterdir()):
+        raise InputError(
+            f"{out} exists already and is not overwritten. Remove it, or choose another folder with --out."
+        )
+    data = write_digits(out / "digits")
+    listener.say(f"sample data: {data}")
+    result = start(
+        compose([("demo", {**RECIPE, "data": {"path": str(data)}})]), name="classifier", out=out, listener=listener
+    )
+    tested = evaluate(result.run, split="test", listener=listener)
+    pictures = sorted((data / "test").rglob("*.png"))
+    shown = predict(result.run, pictures[:: max(1, len(pictures) // SHOWN)][:SHOWN], listener=listener)
+    written = write_predictions(shown, result.run / "pictures" / "predictions.csv")
+    return {
+        "data": str(data),
+        "run": str(result.run),
+        "test": tested,
+        "predictions": [{"path": row.path, "top": row.top} for row in shown.rows],
+        "pictures": [
+            str(path) for path in sorted({*written, *(result.run / "pictures").glob("*.png")}) if path.suffix == ".png"
+        ],
+        "seconds": round(time.perf_counter() - began, 1),
+    }

@@ -1,0 +1,107 @@
+"""Evaluate: a trained network on a split, with its own preprocessing, every number with the count that it rests on."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.checkpoint import Header
+from sightline.data.checks import check
+from sightline.data.dataset import Samples
+from sightline.data.formats import read
+from sightline.data.index import Index
+from sightline.data.loader import eval_loader
+from sightline.data.splits import read_splits
+from sightline.data.transforms import eval_transform
+from sightline.device import autocast, keep_freed_memory
+from sightline.errors import DataError
+from sightline.inference.predictor import Predictor, load
+from sightline.report.confusion import draw_confusion
+from sightline.tasks.task import evaluate as evaluate_task
+from sightline.tasks.task import scores
+from sightline.training.runlog import Listener, Silence
+
+ALL = "all"
+"""The name for every picture of a data set, whatever its split."""
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: str | None = None,
+    crops: int = 1,
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Metrics of a run (its best weights) or of a weights file, on the data that it was trained on or on other data.
+
+    `split` is the test split when not given, else the validation split; "all" takes every picture. `crops` is 1 (centre) or
+    10 (Krizhevsky et al. 2012, section 4.1). The result holds what JSON can hold. Raises `DataError` when the data has
+    classes that the network does not know.
+    """
+    listener, run, began = listener or Silence(), Path(run), time.perf_counter()
+    keep_freed_memory()
+    predictor = load(run)
+    index = _index(run, predictor.header, data, listener)
+    split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
+    positions = np.arange(len(index)) if split == ALL else index.positions(split)
+    report = check(index, positions)
+    for fault in report.faults:
+        listener.say(f"unreadable: {fault.name}: {fault.reason}")
+    max_bad = predictor.header.recipe.get("data", {}).get("max_bad", 0.01)
+    readable = report.without_faults(index.divided({"test": positions}), max_bad).positions("test")
+    samples = Samples(index, readable, eval_transform(predictor.header.preprocessing, crops))
+    values = _measured(predictor, samples)
+    result = {
+        "run": str(run),
+        "data": str(data or predictor.header.recipe.get("data", {}).get("path", "")),
+        "split": split,
+        "crops": crops,
+        "unreadable": len(report.faults),
+        **values,
+        "class_names": list(predictor.class_names),
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+    if run.is_dir():
+        title = f"{split}: top-1 {values['top1']:.3f} of {values['images']} images"
+        draw_confusion(values["confusion"], predictor.class_names, run / "pictures" / f"confusion_{split}.png", title)
+    return result
+
+
+def _measured(predictor: Predictor, samples: Samples) -> dict[str, Any]:
+    workers = 0 if predictor.header.preprocessing.crop <= 64 else min(4, torch.get_num_threads())
+    batches = eval_loader(samples, 64, workers)
+    with autocast(predictor.device, predictor.precision):
+        return scores(evaluate_task(predictor.task, predictor.model, (predictor.prepare(batch) for batch in batches)))
+
+
+def _index(run: Path, header: Header, data: str | Path | None, listener: Listener) -> Index:
+    """The pictures with the network's labels, and with the splits that were written down when it was trained."""
+    if data is not None:
+        index = read(Path(data))
+    else:
+        recipe = header.recipe.get("data", {})
+        if not recipe.get("path"):
+            raise DataError(f"{run} does not say what it was trained on: name the data, sightline evaluate {run} DATA")
+        index = read(Path(recipe["path"]), recipe.get("format"))
+        if (run / "splits.csv").is_file():
+            index = read_splits(index, run / "splits.csv")
+    for line in (*index.ignored, *index.notes):
+        listener.say(line)
+    return _relabelled(index, header.class_names)
+
+
+def _relabelled(index: Index, class_names: tuple[str, ...]) -> Index:
+    """Labels by class name: the order of the data's classes need not be the network's."""
+    unknown = [name for name in index.class_names if name not in class_names]
+    if unknown:
+        raise DataError(
+            f"The data has {len(unknown)} classes that the network does not know: {', '.join(unknown[:5])}. "
+            f"It knows: {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}. "
+            "Rename the classes, or train on this data."
+        )
+    mapping = np.array([class_names.index(name) for name in index.class_names], dtype=np.int64)
+    return replace(index, labels=mapping[index.labels], class_names=class_names)

@@ -1,0 +1,127 @@
+"""Look at the data first, then decide what was left open, and say each decision aloud."""
+
+import inspect
+import os
+from dataclasses import replace
+from typing import Any
+
+from sightline.config import RunConfig
+from sightline.data.checks import Report
+from sightline.data.index import Index
+from sightline.device import pick_device, pick_precision
+from sightline.errors import ConfigError, UnknownNameError
+from sightline.models import MODELS
+from sightline.models.weights import DEFAULT, Published, find
+from sightline.structures import Preprocessing
+
+SMALL_IMAGE = 64
+"""Pictures with a shorter side up to this many pixels are small: they keep their size and get the stem for small images."""
+
+PHOTO_SIZE = 224
+"""Input side for photographs, as in the papers."""
+
+
+def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig, Preprocessing, list[str]]:
+    """The configuration with nothing left open, how pictures are prepared, and what is to be said about it.
+
+    Raises `UnknownNameError` for a model that there is not, `ConfigError` for settings that contradict each other.
+    """
+    if config.model.name not in MODELS:
+        raise UnknownNameError("model", config.model.name, MODELS)
+    said: list[str] = []
+    config, preprocessing = _image_size(config, report, said)
+    config = _stem(config, preprocessing.crop, said)
+    config = _augmentation(config, preprocessing.crop, said)
+    config = _training(config, len(index.positions("train")), preprocessing.crop, said)
+    return config, preprocessing, said
+
+
+def published(config: RunConfig) -> Published | None:
+    """The published weights that training starts from, None when it starts from a file or from nothing.
+
+    Raises `UnknownNameError` for a name that is not published for the model.
+    """
+    return find(config.model.name, config.model.weights) if config.model.weights.startswith(DEFAULT) else None
+
+
+def _image_size(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, Preprocessing]:
+    size = config.data.image_size
+    median = report.sizes.shorter_median if report.sizes else PHOTO_SIZE
+    entry = published(config)
+    if entry is not None and size in (None, entry.preprocessing.crop):
+        preprocessing = entry.preprocessing
+        said.append(f"input {preprocessing.crop} px, prepared as for the published weights")
+    elif size is not None:
+        preprocessing = _preprocessing(size)
+    elif median <= SMALL_IMAGE:
+        preprocessing = _preprocessing(max(32, -(-median // 8) * 8))
+        said.append(f"input {preprocessing.crop} px, since the pictures are small (shorter side {median} px)")
+    else:
+        preprocessing = _preprocessing(min(PHOTO_SIZE, median // 32 * 32))
+        said.append(f"input {preprocessing.crop} px (the pictures' shorter side is {median} px)")
+    return replace(config, data=replace(config.data, image_size=preprocessing.crop)), preprocessing
+
+
+def _preprocessing(size: int) -> Preprocessing:
+    """Small pictures are used whole; larger ones lose a border, as in the papers (256 -> 224)."""
+    return Preprocessing(resize=size if size <= SMALL_IMAGE else round(size * 256 / 224), crop=size)
+
+
+def _stem(config: RunConfig, size: int, said: list[str]) -> RunConfig:
+    model = config.model
+    takes_stem = "stem" in inspect.signature(MODELS[model.name]).parameters
+    if not takes_stem or "stem" in model.arguments or published(config) is not None:
+        return config
+    stem = "small" if size <= SMALL_IMAGE else "imagenet"
+    if stem == "small":
+        said.append(f"stem for small images in {model.name} (--set model.arguments.stem=imagenet for the paper's)")
+    return replace(config, model=replace(model, arguments={**model.arguments, "stem": stem}))
+
+
+def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:
+    if config.augmentation.crop is not None:
+        return config
+    crop: Any = "shift" if size <= SMALL_IMAGE else "resized"
+    said.append(f"augmentation: {'shifted' if crop == 'shift' else 'random resized'} crops and mirroring")
+    return replace(config, augmentation=replace(config.augmentation, crop=crop))
+
+
+def _training(config: RunConfig, images: int, size: int, said: list[str]) -> RunConfig:
+    training, optimizer = config.training, config.optimizer
+    batch_size = training.batch_size or (32 if images < 2_000 else 64 if images < 20_000 else 128)
+    precision = training.precision
+    if precision == "auto":
+        precision = pick_precision(pick_device(), training=True)
+        said.append(f"precision {precision}, the faster one here")
+    lr = optimizer.lr or _lr(config, batch_size)
+    decay = (
+        optimizer.weight_decay if optimizer.weight_decay is not None else (5e-4 if optimizer.name == "sgd" else 0.05)
+    )
+    said.append(f"{optimizer.name}, peak learning rate {lr:g}, batches of {batch_size}")
+    workers = config.data.workers
+    if workers is None:
+        # Small pictures are prepared faster than they could be handed from process to process.
+        workers = 0 if size <= SMALL_IMAGE else min(8, os.cpu_count() or 1)
+    return replace(
+        config,
+        training=replace(training, batch_size=batch_size, precision=precision),
+        optimizer=replace(optimizer, lr=lr, weight_decay=decay),
+        data=replace(config.data, workers=workers),
+    )
+
+
+def _lr(config: RunConfig, batch_size: int) -> float:
+    """The usual rates for batches of 256, scaled with the batch (Goyal et al. 2017); a tenth when weights are given."""
+    for_256 = 0.1 if config.optimizer.name == "sgd" else 2e-3
+    start = 1.0 if config.model.weights == "none" else 0.1
+    return float(f"{for_256 * batch_size / 256 * start:.3g}")
+
+
+def check_processes(config: RunConfig, processes: int) -> None:
+    """Raises `ConfigError` when a batch cannot be shared equally."""
+    parts = processes * config.training.accumulate
+    if (config.training.batch_size or 0) % parts:
+        raise ConfigError(
+            f"training.batch_size: {config.training.batch_size} images cannot be shared equally by {processes} processes with "
+            f"training.accumulate = {config.training.accumulate}. Use a multiple of {parts}."
+        )

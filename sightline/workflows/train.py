@@ -1,0 +1,271 @@
+"""Train: read and check the data, decide what was left open, build, fit. The same function for Python and for the shell."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline import checkpoint
+from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
+from sightline.data.checks import Report, check
+from sightline.data.dataset import Samples
+from sightline.data.formats import read
+from sightline.data.index import Index
+from sightline.data.loader import eval_loader, train_loader
+from sightline.data.splits import read_splits, with_splits, write_splits
+from sightline.data.transforms import eval_transform, train_transform
+from sightline.device import keep_freed_memory
+from sightline.errors import CheckpointError, ConfigError, DataError
+from sightline.files import write_atomic, write_json
+from sightline.models import create_model
+from sightline.models.backbone import Backbone
+from sightline.models.weights import DEFAULT, LoadReport, load_file, load_published
+from sightline.report.curves import draw_curves
+from sightline.structures import Preprocessing
+from sightline.tasks import TASKS
+from sightline.training.distributed import World, world
+from sightline.training.runlog import Listener, Silence, read_log
+from sightline.training.trainer import Job, fit
+from sightline.workflows.plan import check_processes, complete
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainResult:
+    """What a training leaves behind."""
+
+    run: Path
+    """The run folder."""
+    finished: bool
+    """False when a signal stopped it; `resume` goes on."""
+    epochs: int
+    """Epochs done."""
+    best_epoch: int
+    """The epoch whose weights are in `weights/best.safetensors`, 1 for the first; 0 when none is done."""
+    headline: str
+    """Name of the metric that decided."""
+    metrics: dict[str, Any]
+    """Metrics of those weights on the validation split."""
+    seconds: float
+    """Time spent training, over all sittings."""
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    recipe: str | Path | None = None,
+    name: str | None = None,
+    out: str | Path = "runs",
+    listener: Listener | None = None,
+    **sections: Any,
+) -> TrainResult:
+    """Train a network on the pictures at `data` and keep the run in `out/name`.
+
+    `sections` are those of a recipe and stand over it: `model="resnet50"` or `model={"name": ..., "weights": ...}`,
+    `training={"epochs": 5}`, `seed=1`. Raises `ConfigError`, `DataError` and the like for wrong input.
+
+    >>> import tempfile
+    >>> from sightline.data.samples import write_digits
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> few = {"data": {"image_size": 8}, "training": {"epochs": 1, "batch_size": 256}}
+    >>> result = train(write_digits(folder / "digits"), name="first", out=folder, **few)
+    >>> result.finished, result.headline, sorted(path.name for path in (result.run / "weights").iterdir())
+    (True, 'top1', ['best.safetensors', 'last.safetensors'])
+    """
+    if isinstance(sections.get("model"), str):
+        sections["model"] = {"name": sections["model"]}
+    layers = [(str(recipe), read_recipe(Path(recipe)))] if recipe else []
+    layers.append(("arguments", sections))
+    if data is not None:
+        layers.append(("data", {"data": {"path": str(data)}}))
+    return start(compose(layers), name=name, out=out, listener=listener)
+
+
+def start(
+    config: RunConfig, *, name: str | None = None, out: str | Path = "runs", listener: Listener | None = None
+) -> TrainResult:
+    """Begin a new run. Raises `ConfigError` when its folder is taken: nothing is overwritten."""
+    listener = listener or Silence()
+    if not config.data.path:
+        raise ConfigError("No data given: name a folder or file, or set data.path in the recipe.")
+    # Recipes of runs must mean the same from every folder.
+    config = replace(config, data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())))
+    with world() as here:
+        run = _run_folder(config, name, Path(out), fresh=here.is_first)
+        index = read(Path(config.data.path), config.data.format)
+        index = with_splits(index, seed=config.data.split_seed, val=config.data.val, test=config.data.test)
+        index, report = _checked(index, config, listener, here)
+        config, preprocessing, said = complete(config, index, report)
+        check_processes(config, here.size)
+        if here.is_first:
+            _say_plan(index, config, said, listener)
+        job = _job(run, index, config, preprocessing, listener, here, fresh=True)
+        if here.is_first:
+            _write_start(run, index, config, preprocessing)
+        return _fit(job, here)
+
+
+def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
+    """Go on with a run from its newest complete state, to the same weights as if it had never stopped.
+
+    Raises `CheckpointError` when `run` is no run folder, `DataError` when the data changed since.
+    """
+    run, listener = Path(run), listener or Silence()
+    if not (run / "recipe.toml").is_file() or not (run / "data.json").is_file():
+        raise CheckpointError(f"{run} is not a run that can be resumed: it has no recipe.toml and data.json.")
+    config = compose([(str(run / "recipe.toml"), read_recipe(run / "recipe.toml"))])
+    kept = json.loads((run / "data.json").read_text())
+    with world() as here:
+        index = read_splits(read(Path(config.data.path), config.data.format), run / "splits.csv")
+        report = check(index)
+        if report.faults:
+            raise DataError(f"{report.faults[0].name}: {report.faults[0].reason}. It was readable when {run} began.")
+        index = report.without_faults(index)
+        check_processes(config, here.size)
+        shape = kept["preprocessing"]
+        preprocessing = Preprocessing(**{**shape, "mean": tuple(shape["mean"]), "std": tuple(shape["std"])})
+        return _fit(_job(run, index, config, preprocessing, listener, here, fresh=False), here)
+
+
+def _fit(job: Job, here: World) -> TrainResult:
+    keep_freed_memory()
+    loop = fit(job, here)
+    metrics = {}
+    if here.is_first and (job.run / "metrics.json").exists():
+        metrics = json.loads((job.run / "metrics.json").read_text())
+        draw_curves(read_log(job.run / "log.jsonl"), job.task.headline, job.run / "pictures" / "curves.png")
+    return TrainResult(
+        run=job.run,
+        finished=loop.stopped_early or loop.step >= job.training.epochs * job.steps_per_epoch,
+        epochs=loop.step // job.steps_per_epoch,
+        best_epoch=loop.best_epoch,
+        headline=job.task.headline,
+        metrics=metrics,
+        seconds=loop.seconds,
+    )
+
+
+def _run_folder(config: RunConfig, name: str | None, out: Path, *, fresh: bool) -> Path:
+    """`out/name`, or the first free name made from the data and the model."""
+    if name is not None:
+        run = out / name
+        if Path(name).name != name:
+            raise ConfigError(f"--name {name}: expected a plain folder name; use --out for the folder that it lies in.")
+        if fresh and run.exists() and any(run.iterdir()):
+            raise ConfigError(
+                f"{run} exists already and is not overwritten. Resume it with `sightline train --resume {run}`, or choose another name."
+            )
+        return run
+    stem = f"{Path(config.data.path).stem}-{config.model.name}"
+    run, number = out / stem, 1
+    while run.exists():
+        number += 1
+        run = out / f"{stem}-{number}"
+    return run
+
+
+def _checked(index: Index, config: RunConfig, listener: Listener, here: World) -> tuple[Index, Report]:
+    report = check(index)
+    if here.is_first:
+        for fault in report.faults:
+            listener.say(f"unreadable: {fault.name}: {fault.reason}")
+    return report.without_faults(index, config.data.max_bad), report
+
+
+def _say_plan(index: Index, config: RunConfig, said: list[str], listener: Listener) -> None:
+    counts = ", ".join(f"{name} {len(positions)}" for name, positions in index.splits.items())
+    listener.say(f"data: {index.format}, {len(index.class_names)} classes, pictures: {counts}")
+    for line in (*index.ignored, *index.notes, *said):
+        listener.say(line)
+
+
+def _job(
+    run: Path,
+    index: Index,
+    config: RunConfig,
+    preprocessing: Preprocessing,
+    listener: Listener,
+    here: World,
+    *,
+    fresh: bool,
+) -> Job:
+    torch.manual_seed(config.seed)
+    classes = len(index.class_names)
+    model = create_model(config.model.name, num_classes=classes, **config.model.arguments)
+    licence = ""
+    if fresh and config.model.weights != "none":
+        loaded = _initialised(model, config)
+        licence = loaded.licence or ""
+        if here.is_first:
+            listener.say(_told(loaded))
+    if config.model.freeze:
+        model.freeze(config.model.freeze)
+    task = TASKS[config.task](index.class_names, label_smoothing=config.training.label_smoothing)
+    batch_size = config.training.batch_size or 1
+    workers = config.data.workers or 0
+    train_positions = index.positions("train")
+    transform = train_transform(config.augmentation, preprocessing.crop, preprocessing.mean)
+    samples = Samples(index, train_positions, transform, seed=config.seed, mix=config.augmentation.mixing())
+    val_samples = Samples(index, index.positions("val"), eval_transform(preprocessing))
+    steps = -(-len(train_positions) // batch_size)
+    return Job(
+        run=run,
+        model=model,
+        task=task,
+        header=checkpoint.Header(
+            architecture=config.model.name,
+            arguments=config.model.arguments,
+            task=config.task,
+            class_names=index.class_names,
+            preprocessing=preprocessing,
+            recipe=to_table(config),
+            data_fingerprint=index.fingerprint(),
+            licence=licence,
+        ),
+        training=config.training,
+        optimizer=config.optimizer,
+        precision="bf16" if config.training.precision == "bf16" else "float32",
+        seed=config.seed,
+        steps_per_epoch=steps,
+        train_batches=lambda step: train_loader(
+            samples, batch_size, config.training.epochs * steps, step, workers, here.rank, here.size
+        ),
+        val_batches=eval_loader(val_samples, max(batch_size, 64), workers, here.rank, here.size),
+        listener=listener,
+    )
+
+
+def _initialised(model: Backbone, config: RunConfig) -> LoadReport:
+    weights = config.model.weights
+    if weights.startswith(DEFAULT):
+        return load_published(model, config.model.name, weights)
+    return load_file(model, checkpoint.run_weights(Path(weights)))
+
+
+def _told(loaded: LoadReport) -> str:
+    new = f"; new and untrained: {', '.join(loaded.new)}" if loaded.new else ""
+    return f"weights: {loaded.loaded} tensors from {loaded.source}{new}"
+
+
+def _write_start(run: Path, index: Index, config: RunConfig, preprocessing: Preprocessing) -> None:
+    """What a resume and an evaluation need to know of the data; the recipe goes last and makes it a run."""
+    described = time.strftime("%Y-%m-%d %H:%M")
+    write_splits(index, run / "splits.csv")
+    value: Mapping[str, Any] = {
+        "path": config.data.path,
+        "format": index.format,
+        "fingerprint": index.fingerprint(),
+        "class_names": index.class_names,
+        "pictures": {name: len(positions) for name, positions in index.splits.items()},
+        "preprocessing": {
+            "resize": preprocessing.resize,
+            "crop": preprocessing.crop,
+            "mean": preprocessing.mean,
+            "std": preprocessing.std,
+        },
+    }
+    write_json(run / "data.json", value)
+    write_atomic(run / "recipe.toml", to_toml(config, f"Resolved recipe of a run begun {described}.").encode())

@@ -1,0 +1,110 @@
+"""What every metric of every task must keep."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sightline.structures import ClassificationPrediction, ClassificationTarget
+from sightline.tasks import TASKS
+
+NAMES = tuple("abcd")
+METRICS = [(task, name) for task, made in TASKS.items() for name in made(NAMES).metrics()]
+every_metric = pytest.mark.parametrize(("task", "name"), METRICS)
+
+
+def _new(task, name):
+    return TASKS[task](NAMES).metrics()[name]
+
+
+def _pair(seed):
+    """A prediction and a target; a task with other kinds adds them here."""
+    generator = torch.Generator().manual_seed(seed)
+    probabilities = torch.rand(len(NAMES), generator=generator).softmax(0)
+    return ClassificationPrediction(probabilities), ClassificationTarget(seed % len(NAMES))
+
+
+def _update(metric, seeds):
+    pairs = [_pair(seed) for seed in seeds]
+    metric.update([p for p, _ in pairs], [t for _, t in pairs])
+
+
+@every_metric
+def test_an_empty_update_changes_nothing(task, name):
+    metric = _new(task, name)
+    _update(metric, range(5))
+    before = metric.compute()
+    metric.update([], [])
+    assert metric.compute() == before
+
+
+@every_metric
+def test_reset_forgets_everything(task, name):
+    metric = _new(task, name)
+    _update(metric, range(5))
+    assert metric.compute() != _new(task, name).compute()
+    metric.reset()
+    assert metric.compute() == _new(task, name).compute()
+
+
+@every_metric
+@pytest.mark.parametrize("seen", [0, 1, 9])
+def test_the_result_is_json_and_counts_its_images(task, name, seen):
+    metric = _new(task, name)
+    _update(metric, range(seen))
+    result = metric.compute()
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["images"] == seen
+
+
+@every_metric
+@settings(deadline=None, max_examples=25)
+@given(batches=st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=5), order=st.randoms())
+def test_merging_in_any_order_is_having_seen_everything(task, name, batches, order):
+    whole = _new(task, name)
+    _update(whole, [seed for batch in batches for seed in batch])
+    parts = []
+    for batch in batches:
+        parts.append(_new(task, name))
+        _update(parts[-1], batch)
+    order.shuffle(parts)
+    merged = parts[0]
+    for part in parts[1:]:
+        before = part.compute()
+        merged.merge(part)
+        assert part.compute() == before
+    assert merged.compute() == whole.compute()
+
+
+@every_metric
+def test_a_state_is_a_snapshot_that_another_process_can_add(task, name):
+    metric, other = _new(task, name), _new(task, name)
+    _update(metric, range(3))
+    state = metric.state()
+    expected = metric.compute()
+    _update(metric, range(3, 6))
+    other.add_state(state)
+    assert other.compute() == expected
+
+
+@every_metric
+def test_unequal_numbers_of_predictions_and_targets_are_refused(task, name):
+    prediction, target = _pair(0)
+    with pytest.raises(ValueError, match="2 predictions and 1 targets"):
+        _new(task, name).update([prediction] * 2, [target])
+
+
+@every_metric
+def test_another_kind_of_metric_is_refused(task, name):
+    class Other:
+        pass
+
+    with pytest.raises(ValueError, match="cannot be merged with Other"):
+        _new(task, name).merge(Other())
+
+
+def test_counts_of_other_classes_are_refused():
+    four, two = (TASKS["classification"](names).metrics()["confusion"] for names in (NAMES, NAMES[:2]))
+    with pytest.raises(ValueError, match=r"shape \(4, 4\), got \(2, 2\)"):
+        four.merge(two)

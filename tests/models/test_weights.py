@@ -1,0 +1,160 @@
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from sightline.errors import UnknownNameError, WeightsError
+from sightline.models import create_model, weights
+from sightline.models.weights import Published, cache_folder, fetch, find, load_file, load_published, read_tensors
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """A ResNet-18 of 6 classes, in the place of a published one."""
+    torch.manual_seed(1)
+    return create_model("resnet18", num_classes=6)
+
+
+@pytest.fixture
+def published(teacher, tmp_path, monkeypatch):
+    """The teacher's weights as the published ones of resnet18, already in the cache folder."""
+    torch.save(teacher.state_dict(), tmp_path / "new.pth")
+    digest = hashlib.sha256((tmp_path / "new.pth").read_bytes()).hexdigest()[:8]
+    (tmp_path / "new.pth").rename(tmp_path / f"resnet18-{digest}.pth")
+    entry = Published(
+        file=f"resnet18-{digest}.pth", top1=1.0, top5=5.0, folder_url="http://127.0.0.1:9/", num_classes=6
+    )
+    monkeypatch.setattr(weights, "PUBLISHED", {"resnet18": {"imagenet-v1": entry}})
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    return entry
+
+
+def _same(model, teacher, *, but=()):
+    theirs = teacher.state_dict()
+    return all(torch.equal(t, theirs[n]) for n, t in model.state_dict().items() if n not in but)
+
+
+def test_the_whole_network_is_loaded_when_the_classes_agree(published, teacher):
+    model = create_model("resnet18", num_classes=6)
+    report = load_published(model, "resnet18")
+    assert _same(model, teacher)
+    assert (report.new, report.loaded) == ((), len(teacher.state_dict()))
+    assert report.source == published.file
+    assert report.preprocessing == published.preprocessing
+    assert "BSD-3-Clause" in report.licence
+
+
+def test_a_head_for_other_classes_stays_new_and_is_reported(published, teacher):
+    model = create_model("resnet18", num_classes=9)
+    before = model.fc.weight.clone()
+    report = load_published(model, "resnet18")
+    assert report.new == ("fc.weight", "fc.bias")
+    assert _same(model, teacher, but=report.new)
+    assert torch.equal(model.fc.weight, before)
+
+
+@pytest.mark.parametrize("arguments", [{"stem": "small"}, {"in_channels": 1}])
+def test_a_first_convolution_of_another_shape_stays_new_and_is_reported(published, teacher, arguments):
+    model = create_model("resnet18", num_classes=6, **arguments)
+    report = load_published(model, "resnet18")
+    assert report.new == ("conv1.weight",)
+    assert _same(model, teacher, but=report.new)
+
+
+def test_weights_for_the_other_stride_placement_are_refused():
+    with torch.device("meta"):
+        model = create_model("resnet50", stride_in="1x1")
+    with pytest.raises(WeightsError, match="trained with stride_in='3x3', but the model has stride_in='1x1'"):
+        load_published(model, "resnet50")
+
+
+def test_weights_of_another_network_are_refused_and_nothing_is_changed(published):
+    model = create_model("resnet34", num_classes=6)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"not for this ResNet.* are missing \(layer1.2.conv1.weight, .*Choose the"):
+        load_published(model, "resnet18")
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_tensors_of_another_shape_are_named(tmp_path, teacher):
+    state = teacher.state_dict() | {"layer1.0.bn1.weight": torch.ones(3)}
+    torch.save(state, tmp_path / "odd.pth")
+    with pytest.raises(WeightsError, match=r"layer1.0.bn1.weight \(3,\) for \(64,\)"):
+        load_file(create_model("resnet18", num_classes=6), tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_a_file_of_the_user_is_loaded(tmp_path, teacher, suffix):
+    path = tmp_path / f"mine{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(teacher.state_dict(), path)
+    model = create_model("resnet18", num_classes=6)
+    report = load_file(model, path)
+    assert _same(model, teacher)
+    assert report.preprocessing is None
+
+
+def test_files_without_batch_counters_are_loaded(tmp_path, teacher):
+    state = {n: t for n, t in teacher.state_dict().items() if "num_batches_tracked" not in n}
+    torch.save(state, tmp_path / "old.pth")
+    model = create_model("resnet18", num_classes=6)
+    assert load_file(model, tmp_path / "old.pth").loaded == len(state)
+    assert _same(model, teacher)
+
+
+class _Evil:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("cut.pth", b"PK\x03\x04 torn", "not a readable weights file"),
+        ("cut.safetensors", b"\x00", "not a readable weights file"),
+        ("empty.pth", b"", "not a readable weights file"),
+    ],
+)
+def test_an_unreadable_file_is_a_weights_error(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=words):
+        read_tensors(tmp_path / name)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path, capsys):
+    torch.save({"weight": _Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(WeightsError, match="holds more than tensors is not opened"):
+        read_tensors(tmp_path / "evil.pth")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_training_state_is_explained(tmp_path):
+    torch.save({"model": {"w": torch.ones(1)}, "epoch": 3}, tmp_path / "run.pth")
+    with pytest.raises(WeightsError, match="dictionary with the keys model, epoch"):
+        read_tensors(tmp_path / "run.pth")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(WeightsError, match="no weights file at .*nowhere.pth"):
+        read_tensors(tmp_path / "nowhere.pth")
+
+
+def test_names_that_are_not_published():
+    with pytest.raises(UnknownNameError, match="Known: imagenet, imagenet-v1\\."):
+        find("resnet18", "imagenet-v2")
+    with pytest.raises(UnknownNameError, match="model with published weights 'lenet'"):
+        find("lenet")
+
+
+def test_offline_the_error_says_which_file_to_bring_where(tmp_path):
+    entry = replace(find("resnet50"), folder_url="http://127.0.0.1:9/")
+    with pytest.raises(WeightsError, match=r"resnet50-11ad3fa6.pth could not be downloaded") as caught:
+        fetch(entry, tmp_path)
+    assert f"bring the file from {entry.url} and put it at {tmp_path / entry.file}" in str(caught.value)
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("SIGHTLINE_CACHE")
+    assert cache_folder().parts[-3:] == (".cache", "sightline", "weights")
