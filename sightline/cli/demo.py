@@ -12,7 +12,7 @@ from sightline.cli.progress import listening
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and pictures.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and pictures.")] = Path("runs/demo"),
     as_json: Json = False,
 ) -> None:
     """Do everything once, on the sample digits.
@@ -23,7 +23,7 @@ def demo(
     from sightline.workflows import demo as workflow
 
     with listening() as listener:
-        result = workflow.demo(out, listener)
+        result = workflow.demo(out, listener=listener)
     if as_json:
         print_json(result)
         return

@@ -54,7 +54,7 @@ app.command(
 )(predict)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
 app.command(epilog=example("sightline sample digits", "sightline train digits"))(sample)
-app.command(epilog=example("sightline demo --out demo"))(demo)
+app.command(epilog=example("sightline demo --out /tmp/demo"))(demo)
 
 
 @app.callback()

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.failures import paragraph
 from sightline.cli.options import Json, Run
 from sightline.cli.output import print_json, print_table
 from sightline.cli.progress import listening
@@ -40,18 +39,15 @@ def predict(
     Shows the five most probable classes of each picture. Pictures that cannot be read are named with the reason, and the exit code is
     then 1.
     """
-    if overwrite and out is None:
-        raise ConfigError("--overwrite says what to do with the files of --out, which is not given.")
+    check_out(out, overwrite=overwrite)
     from sightline.workflows import predict as workflow
 
     with listening() as listener:
-        if out is not None:
-            workflow.check_out(out, overwrite=overwrite)
         result = workflow.predict(run, paths, listener=listener)
         files = workflow.write_predictions(result, out, overwrite=overwrite) if out is not None else []
-        unreadable = [row for row in result.rows if row.error is not None]
-        for row in unreadable:
-            listener.say(paragraph(f"unreadable: {row.path}: {row.error}"))
+        unreadable = sum(row.error is not None for row in result.rows)
+        if unreadable:
+            listener.say(f"{unreadable} of {len(result.rows)} pictures could not be read.")
     if as_json:
         print_json({"run": run, **as_object(result), "files": files})
     else:
@@ -61,12 +57,25 @@ def predict(
     raise typer.Exit(1 if unreadable else 0)
 
 
+def check_out(out: Path | None, *, overwrite: bool) -> None:
+    """Refuse what could not be written in the end before the work begins."""
+    if out is None:
+        if overwrite:
+            raise ConfigError("--overwrite says what to do with the files of --out, which is not given.")
+        return
+    if out.suffix.lower() not in (".csv", ".jsonl"):
+        raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
+    for path in (out, out.with_suffix(".png")):
+        if path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists already and is not overwritten. Choose another name, or say --overwrite.")
+
+
 def as_object(result: "PredictResult") -> dict[str, Any]:
     """Predictions as JSON holds them."""
     rows = [
         {
             "path": row.path,
-            "top": [{"class": name, "probability": probability} for name, probability in row.top],
+            "top": [{"label": name, "score": score} for name, score in row.top],
             "error": row.error,
         }
         for row in result.rows
@@ -79,9 +88,9 @@ def print_predictions(result: "PredictResult") -> None:
     readable = [row for row in result.rows if row.error is None]
     cells = []
     for row in readable[:ROWS_SHOWN]:
-        (best, probability), *others = row.top
-        cells.append([row.path, best, f"{probability:.3f}", ", ".join(f"{name} {share:.3f}" for name, share in others)])
+        (best, score), *others = row.top
+        cells.append([row.path, best, f"{score:.3f}", ", ".join(f"{name} {value:.3f}" for name, value in others)])
     if cells:
-        print_table(("picture", "class", "probability", "then"), cells, numbers=("probability",))
+        print_table(("picture", "label", "score", "then"), cells, numbers=("score",))
     if len(readable) > ROWS_SHOWN:
         print(f"... and {len(readable) - ROWS_SHOWN} more; --out FILE.csv writes all of them.")

@@ -1,6 +1,5 @@
 """`sightline train`: read the recipe, put the flags over it, start or resume."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -96,6 +96,7 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> 
         raise ImageError(f"{name}: it has {len(content):,} bytes, more than the limit of {limits.bytes:,}.")
     try:
         with _opened(content, name, limits) as image:
+            _scale_transparency(image, content)
             image.load()
             pixels = _rgb(_upright(image), name)
     except ImageError:
@@ -104,7 +105,7 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> 
         raise ImageError(
             f"{name}: it cannot be decoded; it is damaged, incomplete or of a rare kind ({_reason(error)})."
         ) from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    return pixels.permute(2, 0, 1)
 
 
 _warnings_are_global = threading.Lock()
@@ -129,6 +130,18 @@ def _opened(content: bytes, name: str, limits: DecodeLimits) -> Image.Image:
             "nothing was decoded."
         )
     return image
+
+
+def _scale_transparency(image: Image.Image, content: bytes) -> None:
+    """A PNG names its transparent grey or colour in the file's own bits, and Pillow scales the pixels alone."""
+    key = image.info.get("transparency")
+    if image.format != "PNG" or key is None:
+        return
+    bits, kind = content[24], content[25]
+    if kind == 0 and bits in (2, 4):
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+    elif kind == 2 and bits == 16:
+        image.info["transparency"] = tuple(part >> 8 for part in key)
 
 
 _TURNS = {
@@ -158,17 +171,18 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _rgb(image: Image.Image, name: str) -> np.ndarray:
-    """(H, W, 3) uint8, writable."""
+def _rgb(image: Image.Image, name: str) -> Tensor:
+    """(H, W, 3) uint8."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _from_wide(image, name)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    content = bytearray((image if image.mode == "RGB" else image.convert("RGB")).tobytes())  # tensors must be writable
+    return torch.frombuffer(content, dtype=torch.uint8).view(image.height, image.width, 3)
 
 
-def _from_wide(image: Image.Image, name: str) -> np.ndarray:
+def _from_wide(image: Image.Image, name: str) -> Tensor:
     """Grey of more than 8 bits a pixel to (H, W, 3) uint8."""
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         raise ImageError(
@@ -183,7 +197,7 @@ def _from_wide(image: Image.Image, name: str) -> np.ndarray:
     seen = np.rint(grey * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
     if isinstance(transparent, int):
         seen[grey == transparent] = 255
-    return np.repeat(seen[..., None], 3, axis=2)
+    return torch.from_numpy(seen)[..., None].expand(-1, -1, 3)
 
 
 _OTHER_KINDS = (

@@ -36,9 +36,11 @@ class Augmentation:
     """
 
     crop: Crop | None = None
-    """Not given: "shift" for small pictures, else "resized". "resized": a random part, resized (Szegedy et al. 2015). "shift": padded by reflection by 1/8 of the side, a random
-    square (the CIFAR crop, He et al. 2016). "paper": shorter side to 256/224 of the side, a random square (Krizhevsky et
-    al. 2012, section 4.1). "none": shorter side to the side, the centre."""
+    """Not given: chosen from the pictures' size; `train_transform` by itself takes "resized".
+    "resized": a random part, resized (Szegedy et al. 2015).
+    "shift": padded by reflection by 1/8 of the side, a random square (the CIFAR crop of He et al. 2016, section 4.2).
+    "paper": shorter side to 256/224 of the side, a random square (Krizhevsky et al. 2012, section 4.1).
+    "none": shorter side to the side, the centre."""
     scale: tuple[float, float] = (0.08, 1.0)
     """Share of the area that "resized" keeps, smallest and largest, 0..1. Default of Szegedy et al. 2015."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)

@@ -48,7 +48,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int | None = None) -> Image.Im
         raise ValueError("expected at least one tile, got none")
     if columns is not None and columns < 1:
         raise ValueError(f"expected at least one column, got {columns}")
-    columns = min(len(tiles), columns or math.ceil(math.sqrt(len(tiles) * 1.5)))
+    columns = min(len(tiles), columns or _columns(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     step_x, step_y = PICTURE + GAP, PICTURE + TEXT_HEIGHT + GAP
     sheet = Image.new("RGB", (columns * step_x + GAP, rows * step_y + GAP), PAPER)
@@ -73,6 +73,15 @@ def clipped(text: str, font: Font, width: float) -> str:
     while kept and font.getlength(text[:kept].rstrip() + "...") > width:
         kept -= 1
     return text[:kept].rstrip() + "..."
+
+
+def _columns(tiles: int) -> int:
+    """So many that the sheet is wider than high and its last row has few gaps."""
+    wanted = math.sqrt(tiles * 1.5)
+    candidates = range(math.ceil(math.sqrt(tiles)), math.ceil(math.sqrt(tiles * 2.2)) + 1)
+    return min(
+        candidates, key=lambda columns: (-tiles % columns / columns > 0.4, -tiles % columns + abs(columns - wanted))
+    )
 
 
 def _draw_tile(

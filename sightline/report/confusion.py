@@ -26,14 +26,16 @@ def draw_confusion(matrix: ArrayLike, class_names: Sequence[str], path: Path, ti
     classes = len(class_names)
     if counts.shape != (classes, classes):
         raise ValueError(f"expected a ({classes}, {classes}) matrix for {classes} class names, got {counts.shape}")
-    side = min(14.0, max(4.2, 2.4 + 0.38 * classes))
-    figure = new_figure(side + 1, side)
-    axes = figure.subplots()
+    cell = min(0.42, max(0.17, 12 / classes))
+    side = max(2.4, cell * classes)
+    figure = new_figure(side, side, arranged=False)
+    axes = figure.add_axes((0, 0, 1, 1))
     picture = axes.imshow(row_shares(counts), cmap=_colours(), vmin=0, vmax=1)
-    _name_axes(axes, class_names, title)
+    _name_axes(axes, class_names, title, min(9.5, cell * 72 * 0.72))
     if classes <= COUNTS_UP_TO:
         _write_counts(axes, counts)
-    bar = figure.colorbar(picture, ax=axes, shrink=0.5, aspect=24, pad=0.02)
+    height = min(1.0, 2.4 / side)
+    bar = figure.colorbar(picture, cax=axes.inset_axes((1 + 0.15 / side, 1 - height, 0.13 / side, height)))
     bar.set_label("share of the true class", color=FAINT, fontsize=9)
     bar.ax.tick_params(colors=FAINT, labelsize=8, length=0)
     bar.outline.set_visible(False)
@@ -47,7 +49,8 @@ def row_shares(counts: NDArray[Any]) -> NDArray[np.float64]:
     [[0.75, 0.25], [0.0, 0.0]]
     """
     totals = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    shares: NDArray[np.float64] = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    return shares
 
 
 def _colours() -> Any:
@@ -56,13 +59,13 @@ def _colours() -> Any:
     return LinearSegmentedColormap.from_list("share", ["#ffffff", "#d5e3ed", BLUE, "#163c58"])
 
 
-def _name_axes(axes: "Axes", class_names: Sequence[str], title: str) -> None:
+def _name_axes(axes: "Axes", class_names: Sequence[str], title: str, size: float) -> None:
     classes = len(class_names)
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color=INK, parse_math=False)
+        axes.set_title(title, loc="left", fontsize=11, color=INK, pad=9, parse_math=False)
     axes.set_xlabel("predicted class", color=FAINT, fontsize=9.5)
     axes.set_ylabel("true class", color=FAINT, fontsize=9.5)
-    axes.tick_params(colors=INK, length=0, labelsize=9 if classes <= 40 else 9 * 40 / classes)
+    axes.tick_params(colors=INK, length=0, labelsize=size)
     for spine in axes.spines.values():
         spine.set_color(GRID)
     if classes > NAMES_UP_TO:

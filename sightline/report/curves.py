@@ -34,14 +34,13 @@ def draw_curves(records: Records, headline: str, path: Path) -> None:
 
 
 def smoothed(values: Sequence[float], window: int) -> list[float]:
-    """The mean of each value and those before it, `window` of them at most.
+    """The mean of each value and its neighbours, `window` of them on each side; fewer at the ends.
 
-    >>> smoothed([4.0, 2.0, 0.0], window=2)
-    [4.0, 3.0, 1.0]
+    >>> smoothed([4.0, 2.0, 0.0, 0.0], window=1)
+    [3.0, 2.0, 0.666..., 0.0]
     """
-    return [
-        sum(values[max(0, end - window) : end]) / (end - max(0, end - window)) for end in range(1, len(values) + 1)
-    ]
+    around = [values[max(0, place - window) : place + window + 1] for place in range(len(values))]
+    return [sum(near) / len(near) for near in around]
 
 
 def _draw_loss(axes: "Axes", steps: Records, per_epoch: float | None) -> None:
@@ -52,7 +51,7 @@ def _draw_loss(axes: "Axes", steps: Records, per_epoch: float | None) -> None:
     at = [record["step"] / (per_epoch or 1) for record in steps]
     loss = [record["loss"] for record in steps]
     axes.plot(at, loss, color=PALE_BLUE, linewidth=1)
-    axes.plot(at, smoothed(loss, max(1, len(loss) // 20)), color=BLUE, linewidth=2)
+    axes.plot(at, smoothed(loss, len(loss) // 25), color=BLUE, linewidth=2)
     axes.set_ylim(0, max(loss) * 1.05 or 1)
 
 
@@ -68,7 +67,7 @@ def _draw_metric(axes: "Axes", epochs: Records, headline: str) -> None:
     axes.plot(at[best], values[best], "o", color=ORANGE, markersize=8, zorder=3)
     room = (max(values) - min(values)) or 0.1
     axes.set_ylim(min(values) - 0.08 * room, max(values) + 0.2 * room)
-    right_half = best > len(at) / 2
+    right_half = at[best] > at[-1] / 2
     axes.annotate(
         f"{values[best]:.4f} in epoch {at[best]}",
         (at[best], values[best]),

@@ -17,13 +17,13 @@ DPI = 150
 """Dots per inch: a figure of 9 inches has 1350 pixels."""
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, its size in inches."""
+def new_figure(width: float, height: float, *, arranged: bool = True) -> "Figure":
+    """An empty figure, its size in inches; its axes arranged to fill it, or else left where they are put."""
     # Here and not above: a training imports this file long before it draws.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained" if arranged else None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -47,5 +47,5 @@ def save(figure: "Figure", path: Path) -> None:
     with warnings.catch_warnings():
         # A class name in a script that the font does not have shows as boxes in the picture; people see that for themselves.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(content, format="png", dpi=DPI)
+        figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.12)
     write_atomic(path, content.getvalue())

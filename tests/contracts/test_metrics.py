@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sightline.structures import ClassificationPrediction, ClassificationTarget
 from sightline.tasks import TASKS
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from sightline.metrics.accuracy import Accuracy, ranks, top_k_hits
 from sightline.structures import ClassificationPrediction, ClassificationTarget
 

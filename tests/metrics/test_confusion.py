@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from sightline.metrics.confusion import Confusion, confusion_matrix, macro_scores, per_class_scores
 from sightline.structures import ClassificationPrediction, ClassificationTarget
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import Tensor, nn
+
 from sightline.errors import InputError, UnknownNameError
 from sightline.models.backbone import Backbone
-from torch import Tensor, nn
 
 
 class Halving(Backbone):
@@ -45,7 +46,7 @@ def test_a_wrong_shape_is_refused_with_the_size_to_pad_to(shape, words):
 
 
 def test_bytes_are_refused_and_the_way_out_is_said():
-    with pytest.raises(InputError, match="uint8.*normalise"):
+    with pytest.raises(InputError, match=r"uint8.*normalise"):
         Halving()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
@@ -54,7 +55,7 @@ def test_an_allowed_size_passes():
 
 
 def test_an_unknown_stage_names_the_known_ones():
-    with pytest.raises(UnknownNameError, match="stage of Halving 'c'. Known: a, b"):
+    with pytest.raises(UnknownNameError, match=r"stage of Halving 'c'. Known: a, b"):
         Halving().forward_features(torch.zeros(1, 3, 8, 8), ["c"])
     with pytest.raises(UnknownNameError):
         Halving().freeze("c")

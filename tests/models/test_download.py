@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
+
 from sightline.errors import StorageError, WeightsError
 from sightline.models.download import _alone, fetch_file
 
@@ -139,7 +140,7 @@ def test_a_file_that_the_user_brought_needs_no_network(path):
 def test_a_damaged_file_is_named_and_left_alone(path):
     path.parent.mkdir()
     path.write_bytes(CONTENT[:-1])
-    with pytest.raises(WeightsError, match="damaged or is another file.*Delete it"):
+    with pytest.raises(WeightsError, match=r"damaged or is another file.*Delete it"):
         fetch_file("http://127.0.0.1:9/weights.pth", path, DIGEST)
     assert path.exists()
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from sightline.errors import InputError, UnknownNameError
 from sightline.models import create_model
 from sightline.models.resnet import BasicBlock, Bottleneck, ResNet

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from sightline.ops.losses import cross_entropy
 
 

@@ -6,6 +6,7 @@ import sklearn.metrics
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sightline.metrics.accuracy import Accuracy
 from sightline.metrics.confusion import Confusion
 from sightline.structures import ClassificationPrediction, ClassificationTarget

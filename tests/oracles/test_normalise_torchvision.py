@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torchvision.transforms import v2
+
 from sightline.ops.images import normalise
 from sightline.structures import IMAGENET_MEAN, IMAGENET_STD
-from torchvision.transforms import v2
 
 THEIRS = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(IMAGENET_MEAN), list(IMAGENET_STD))])
 

@@ -1,11 +1,12 @@
 import pytest
 import torch
+from torch import nn
+
 from sightline.errors import InputError, SightlineError
 from sightline.structures import Batch, ClassificationTarget
 from sightline.tasks import TASKS
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.task import Task
-from torch import nn
 
 NAMES = ("cat", "dog", "eel")
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from torch import nn
+
 from sightline.metrics.accuracy import Accuracy
 from sightline.structures import Batch, ClassificationTarget
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.task import evaluate, scores
-from torch import nn
 
 TASK = ClassificationTask(("cat", "dog"))
 
