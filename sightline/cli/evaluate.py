@@ -50,8 +50,7 @@ def evaluate(
 
 def print_evaluation(result: dict[str, Any]) -> None:
     """The figures of an evaluation for people: the headline, then a line for each class."""
-    names = ("top1", "top5", "macro_f1")
-    figures = "  ".join(f"{name} {result[name]:.4f}" for name in names if result.get(name) is not None)
+    figures = f"top1 {result['top1']:.4f}  top5 {result['top5']:.4f}  macro F1 {result['macro']['f1']:.4f}"
     taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
     print(f"{figures}  ({result['split']} split, {result['images']} pictures{taken})")
     print()

@@ -40,7 +40,7 @@ def describe(error: BaseException, *, as_json: bool = False) -> int:
 
 
 def paragraph(text: str, width: int | None = None) -> str:
-    """`text` wrapped to the terminal, lines that it already has kept; paths and commands are never cut.
+    """`text` wrapped to the terminal, lines that it already has kept; a word is never cut, so paths stay whole.
 
     >>> print(paragraph("sightline: There is no run at runs/first. Train one.", width=30))
     sightline: There is no run at

@@ -57,17 +57,22 @@ app.command(epilog=example("sightline sample digits", "sightline train digits"))
 app.command(epilog=example("sightline demo --out /tmp/demo"))(demo)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def sightline(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Train, evaluate and use image classifiers.
 
     A training leaves a run folder; the other verbs work from it. `sightline VERB --help` explains a verb.
     """
-    if version:
-        print(__version__)
-        raise typer.Exit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

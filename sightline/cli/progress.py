@@ -77,16 +77,16 @@ class TerminalListener:
     def progress(self, progress: "Progress") -> None:
         """Move the bar; it appears with the first call."""
         self._last = progress
+        fields = {
+            "epoch": f"epoch {progress.epoch}/{progress.epochs}",
+            "figures": _figures(progress),
+            "left": f"{duration(progress.seconds_left)} left",
+        }
         if self._bar is None:
-            self._bar = _bar(self._console, progress.total_steps)
+            self._bar = _bar(self._console)
+            self._bar.add_task("training", total=progress.total_steps, completed=progress.step, **fields)
             self._bar.start()
-        self._bar.update(
-            self._bar.task_ids[0],
-            completed=progress.step,
-            epoch=f"epoch {progress.epoch}/{progress.epochs}",
-            figures=_figures(progress),
-            left=f"{duration(progress.seconds_left)} left",
-        )
+        self._bar.update(self._bar.task_ids[0], completed=progress.step, **fields)
         self._bar.refresh()
 
     def epoch(self, record: dict[str, Any]) -> None:
@@ -128,22 +128,22 @@ def _figures(progress: "Progress", between: str = "  ") -> str:
     return between.join(parts)
 
 
-def _bar(console: "Console", steps: int) -> "Bar":
+def _bar(console: "Console") -> "Bar":
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = ["{task.fields[epoch]}", "{task.fields[figures]}", "{task.fields[left]}"]
-    epoch, figures, left = (TextColumn(column, markup=False) for column in columns)
+    texts = ("{task.fields[epoch]}", "{task.fields[figures]}", "{task.fields[left]}")
+    epoch, figures, left = (TextColumn(text, markup=False) for text in texts)
+    track = BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan")
     # No thread of its own: worker processes are forked from here, and a lock held at that moment would stay held in them.
-    bar = Bar(
+    return Bar(
         epoch,
-        BarColumn(bar_width=None),
+        track,
         TaskProgressColumn(),
         figures,
         left,
         console=console,
         auto_refresh=False,
         expand=True,
+        transient=True,
     )
-    bar.add_task("training", total=steps, epoch="", figures="", left="")
-    return bar

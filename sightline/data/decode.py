@@ -210,8 +210,14 @@ _OTHER_KINDS = (
 )
 
 
+_OWN_KINDS = ((b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
+
+
 def _what_it_is(content: bytes) -> str:
     """Why no decoder took it, as well as the first bytes tell."""
+    own = next((kind for mark, kind in _OWN_KINDS if content.startswith(mark)), None)
+    if own is not None or (content[:4] == b"RIFF" and content[8:12] == b"WEBP"):
+        return f"it begins like a {own or 'WEBP'} file, and is damaged or incomplete."
     start = content[:64].lstrip().lower()
     kind = next((text for mark, text in _OTHER_KINDS if start.startswith(mark)), None)
     if kind is None and content[4:8] == b"ftyp":

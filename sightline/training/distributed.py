@@ -1,6 +1,9 @@
 """Several processes, as torchrun starts them: one world, one rank, one device each. Alone is a world of one."""
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +16,8 @@ from torch import Tensor, nn
 
 from sightline.device import pick_device
 from sightline.metrics.metric import Metric
+
+_PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,19 @@ def world() -> Iterator[World]:
     if size == 1:
         yield World(device=device)
         return
+    _end_with_parent()
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
     try:
         yield World(dist.get_rank(), dist.get_world_size(), device)
     finally:
         dist.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """Ask Linux for a SIGTERM when torchrun is gone: processes that it left behind would go on writing the run folder."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def wrap(model: nn.Module, here: World) -> nn.Module:

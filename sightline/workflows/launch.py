@@ -1,8 +1,7 @@
-"""Several processes on one machine: start torchrun, which starts this command line again in each."""
+"""Several processes on one machine: torchrun's own engine starts this command line again in each."""
 
+import logging
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 
 from sightline.errors import ConfigError
@@ -14,21 +13,25 @@ def is_child() -> bool:
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
-    """Run `sightline ARGUMENTS` in so many processes under torchrun; the exit code of the whole.
+    """Run `sightline ARGUMENTS` in so many processes under torchrun; the exit code of the first that fails, or 0.
 
     For several machines call torchrun itself: `torchrun --nnodes ... -m sightline train ...`.
     Raises `ConfigError` for less than one process.
     """
     if processes < 1:
         raise ConfigError(f"--processes: expected 1 or more, got {processes}.")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
     # torchrun would give each process one thread; the cores are shared equally instead.
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-    process = subprocess.Popen([*command, "-m", "sightline", *arguments], env=environment)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # torchrun got the signal as well; wait until its children have saved.
-            continue
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    # Its log repeats at length what the process that failed has said in a sentence.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    try:
+        run(parse_args(["--standalone", f"--nproc-per-node={processes}", "-m", "sightline", *arguments]))
+    except ChildFailedError as error:
+        return max(1, error.get_first_failure()[1].exitcode)
+    except (SignalException, KeyboardInterrupt):
+        return 1
+    return 0

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from sightline.models.weights import DEFAULT, LoadReport, load_file, load_publis
 from sightline.report.curves import draw_curves
 from sightline.structures import Preprocessing
 from sightline.tasks import TASKS
+from sightline.training.claim import claim
 from sightline.training.distributed import World, world
 from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.trainer import Job, fit
@@ -132,7 +134,8 @@ def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
 
 def _fit(job: Job, here: World) -> TrainResult:
     keep_freed_memory()
-    loop = fit(job, here)
+    with claim(job.run) if here.is_first else nullcontext():
+        loop = fit(job, here)
     metrics = {}
     if here.is_first and (job.run / "metrics.json").exists():
         metrics = json.loads((job.run / "metrics.json").read_text())

@@ -183,6 +183,12 @@ def test_truncated(format: str, share: float) -> None:
         decode(content[: int(share * len(content))], "cut.x")
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "TIFF", "WEBP"])
+def test_a_file_cut_within_its_header_is_not_called_another_kind(format: str) -> None:
+    with pytest.raises(ImageError, match="damaged, |damaged or incomplete"):
+        decode(encoded(Image.fromarray(NOISE), format)[:16], "x")
+
+
 def test_damaged_png() -> None:
     content = bytearray(encoded(Image.fromarray(NOISE), "PNG"))
     content[len(content) // 2] ^= 255

@@ -112,7 +112,7 @@ def test_an_unknown_model_names_the_nearest():
 
 def test_convolutions_start_with_the_variance_that_he_et_al_derive():
     torch.manual_seed(0)
-    conv = ResNet(BasicBlock, (1, 1, 1, 1)).layer4[0].conv2
+    conv = ResNet(BasicBlock, (1, 1, 1, 1)).layer4[0].conv1  # 256 in, 512 out: fan_in would show
     fan_out = conv.out_channels * 9
     assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.01)
     assert conv.weight.mean().item() == pytest.approx(0, abs=1e-4)

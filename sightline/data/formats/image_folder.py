@@ -113,7 +113,7 @@ class _Found:
     def add_split(self, split: str, folder: Path) -> None:
         """Take the class folders of one split, and what is in them."""
         classes = self.class_folders.setdefault(split, [])
-        for entry in sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name)):
+        for entry in _entries(folder):
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                 if not _is_text(entry.name):
                     raise DataError(f"{_shown(entry.path)}: the class's name is not UTF-8 text. Rename the folder.")
@@ -181,9 +181,9 @@ class _Found:
 def _split_folders(root: Path) -> dict[str, Path]:
     """Split -> its folder, for folders that are named like splits and hold folders; in the splits' order."""
     folders: dict[str, Path] = {}
-    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+    for entry in _entries(root):
         split = SPLIT_ALIASES.get(entry.name.lower())
-        if split is None or not entry.is_dir() or not any(inner.is_dir() for inner in os.scandir(entry.path)):
+        if split is None or not entry.is_dir() or not any(inner.is_dir() for inner in _entries(Path(entry.path))):
             continue
         if split in folders:
             raise DataError(f"{root} has two folders for one split: {folders[split].name} and {entry.name}. Keep one.")
@@ -191,9 +191,18 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {split: folders[split] for split in SPLITS if split in folders}
 
 
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, in natural order; the file system's own order depends on the machine."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: natural_order(entry.name))
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
+
+
 def _walk(folder: Path, skipped: Callable[[os.DirEntry[str], str], None] | None = None) -> Iterator[os.DirEntry[str]]:
     """Everything below `folder` that is not a folder, in natural order."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name)):
+    for entry in _entries(folder):
         if not entry.is_dir():
             yield entry
         elif entry.is_symlink():

@@ -1,0 +1,25 @@
+"""One training a run folder: a lock that the system lets go of when the process ends, however it ends."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sightline.errors import CheckpointError
+
+
+@contextmanager
+def claim(run: Path) -> Iterator[None]:
+    """Hold the run folder. Raises `CheckpointError` when another process is training in it."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CheckpointError(f"Another process is training in {run}. Wait for it, or stop it first.") from error
+        yield

@@ -1,0 +1,154 @@
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.data.formats import image_folder, read
+from sightline.data.index import Index
+from sightline.errors import DataError
+
+MakeFolder = Callable[..., Path]
+
+
+def content(index: Index) -> list[tuple[str, str, list[int]]]:
+    """(split, class name, pixels) of every picture: all that a data set is."""
+    split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
+    return sorted(
+        (split_of.get(p, ""), index.class_names[index.labels[p]], index.source.image(p).flatten().tolist())
+        for p in range(len(index))
+    )
+
+
+def test_splits_and_classes(make_folder: MakeFolder) -> None:
+    folder = make_folder("train/b 10/1.png", "train/b 9/1.png", "train/b 9/2.png", "validation/b 9/1.png", "test/b 10/1.png")
+    index = read(folder)
+    assert index.format == "image folder"
+    assert index.class_names == ("b 9", "b 10")
+    assert {name: len(held) for name, held in index.splits.items()} == {"train": 3, "val": 1, "test": 1}
+    names = [index.source.name(p) for p in index.positions("train")]
+    assert names == ["train/b 9/1.png", "train/b 9/2.png", "train/b 10/1.png"]
+    assert index.labels.tolist() == [0, 0, 1, 0, 1]
+    assert index.source.image(0).tolist() == np.full((3, 6, 5), 1).tolist()
+    assert index.notes == ("The val split has no pictures of b 10.", "The test split has no pictures of b 9.")
+
+
+def test_one_folder_of_classes(make_folder: MakeFolder) -> None:
+    index = read(make_folder("cat/1.png", "dog/deeper/2.png", "train/3.png"))
+    assert index.class_names == ("cat", "dog", "train")
+    assert index.splits == {}
+
+
+def test_the_order_does_not_depend_on_the_file_system(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(*(f"{name}/{number}.png" for name in "ab" for number in range(12)))
+    names = read(folder).source.names  # type: ignore[attr-defined]
+    assert names[:3] == ["a/0.png", "a/1.png", "a/2.png"]
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: nullcontext(reversed(list(scandir(path)))))
+    assert read(folder).source.names == names  # type: ignore[attr-defined]
+
+
+def test_everything_that_is_ignored_is_named(make_folder: MakeFolder, tmp_path: Path) -> None:
+    outside = make_folder("1.png", root="outside")
+    folder = make_folder(
+        "train/a/1.png", "train/b/2.png", "train/a/Thumbs.db", "train/a/.hidden.png", "train/a/README", "train/3.png",
+        "train/a/.git/4.png", "LICENSE", "more/a/5.png", ".DS_Store", "val/a/6.png",
+    )  # fmt: skip
+    (folder / "train/a/link.png").symlink_to(outside / "1.png")
+    (folder / "train/a/inside.png").symlink_to(folder / "train/a/1.png")
+    (folder / "train/a/around").symlink_to(folder)
+    (folder / "train/linked").symlink_to(outside)
+    (folder / "train/a/nowhere.png").symlink_to(folder / "absent.png")
+    os.mkfifo(folder / "train/a/pipe.png")
+    index = read(folder)
+    assert [index.source.name(p) for p in range(len(index))] == [
+        "train/a/1.png", "train/a/inside.png", "train/b/2.png", "val/a/6.png",
+    ]  # fmt: skip
+    reasons = dict(line.split(": ") for line in index.ignored)
+    assert reasons == {
+        "train/3.png": "it lies beside the class folders, not inside one",
+        "train/linked": "it lies beside the class folders, not inside one",
+        "train/a/.git": "it is a hidden folder",
+        "train/a/.hidden.png": "it is a hidden file",
+        "train/a/README": "it has no ending",
+        "train/a/Thumbs.db": "the ending .db is none of a picture's",
+        "train/a/around": "it is a link to a folder, and links to folders are not followed",
+        "train/a/link.png": "it is a link out of the data set",
+        "train/a/nowhere.png": "it is no ordinary file",
+        "train/a/pipe.png": "it is no ordinary file",
+        ".DS_Store": "it lies beside the folders train, val",
+        "LICENSE": "it lies beside the folders train, val",
+        "more": "it lies beside the folders train, val",
+    }
+
+
+def test_a_folder_that_cannot_be_read(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder("a/1.png", "b/2.png")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"The folder .*set cannot be read \(Permission denied\)"):
+        read(folder)
+
+
+def test_names_that_are_not_text(make_folder: MakeFolder) -> None:
+    folder = make_folder("a/1.png", "b/2.png")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/a/\xff.png"))).touch()
+    assert read(folder).ignored == ("a/\\udcff.png: its name is not UTF-8 text",)
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xfe")).mkdir()
+    with pytest.raises(DataError, match="is not UTF-8 text. Rename the folder"):
+        read(folder)
+
+
+def test_pictures_that_cannot_be_read_count_as_pictures(make_folder: MakeFolder) -> None:
+    assert len(read(make_folder("a/1.png", "b/2.PNG", "b/3.heic"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["train/a/1.png", "train/b/", "val/b/2.png"], r"class 'b' has no pictures to train on: .*train/b is empty"),
+        (["train/a/1.png", "val/b/2.png", "val/c/2.png"], r"class 'b' has no .* \(and 1 more classes\)"),
+        (["a/1.png", "b/note.txt"], "class 'b' has no pictures to train on"),
+        (["a/1.png", "2.png"], r"one class only \(a\).*Ignored were: 2\.png: it lies beside"),
+        (["1.png", "2.png"], r"no class folders with pictures: expected .*CLASS/PICTURE"),
+        (["train/a/1.png", "train/b/1.png", "val/a/1.png", "valid/a/1.png"], "two folders for one split: val and valid"),
+    ],
+)
+def test_sets_that_cannot_be_used(make_folder: MakeFolder, names: list[str], text: str) -> None:
+    folder = make_folder(*(name for name in names if not name.endswith("/")))
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+    with pytest.raises(DataError, match=text):
+        read(folder)
+
+
+def test_read_undoes_write(make_folder: MakeFolder, tmp_path: Path) -> None:
+    index = read(make_folder("train/a/1.png", "train/a/deep/1.png", "train/b/2.jpg", "test/a/3.png"))
+    again = read(image_folder.write(index, tmp_path / "copy"))
+    assert content(again) == content(index)
+    assert (tmp_path / "copy/train/b/2.jpg").read_bytes() == (tmp_path / "set/train/b/2.jpg").read_bytes()
+    with pytest.raises(DataError, match="not empty"):
+        image_folder.write(index, tmp_path / "copy")
+
+
+def test_pictures_in_memory_are_written_too(make_index: Callable[..., Index], tmp_path: Path) -> None:
+    index = make_index(2, 2)
+    assert content(read(image_folder.write(index, tmp_path / "copy"))) == content(index)
+
+
+def test_real_sets(real_set: Callable[[str], Path]) -> None:
+    cifar = read(real_set("cifar10_sub"))
+    assert {name: len(held) for name, held in cifar.splits.items()} == {"train": 5000, "val": 1000, "test": 1000}
+    assert set(cifar.class_counts("train").values()) == {500}
+    assert (cifar.notes, cifar.ignored) == ((), ())
+    assert cifar.source.image(0).shape == (3, 32, 32)
+    trash = read(real_set("trashnet_sub"))
+    assert trash.class_names == ("cardboard", "glass", "metal", "paper", "plastic", "trash")
+    assert {name: len(held) for name, held in trash.splits.items()} == {"train": 240, "val": 60, "test": 72}
+    assert trash.ignored == ("LICENSE: it lies beside the folders train, val, test",)
+    assert trash.source.image(0).shape == (3, 512, 384)

@@ -1,0 +1,132 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sightline.data.transforms import Augmentation, _reflected, eval_transform, train_transform
+from sightline.errors import ConfigError
+from sightline.structures import Preprocessing
+
+
+def picture(height: int, width: int) -> Tensor:
+    return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def smooth(height: int, width: int) -> Tensor:
+    """Rows in the first channel, columns in the second: every pixel says where it comes from."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([rows, columns, torch.zeros_like(rows)]).to(torch.uint8)
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {"crop": "resized"},
+    {"crop": "shift"},
+    {"crop": "paper"},
+    {"crop": "none"},
+    {"color_jitter": 0.4},
+    {"alexnet_color": 0.1},
+    {"erasing": 1.0},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("shape", [(32, 32), (20, 50), (7, 5)])
+def test_every_option_gives_the_size_and_depends_on_the_generator_alone(
+    options: dict[str, Any], shape: tuple[int, int]
+) -> None:
+    transform, image = train_transform(Augmentation(**options), 32), picture(*shape)
+    before = image.clone()
+    seen = []
+    for seed in (1, 1, 2):
+        torch.default_generator.manual_seed(seed)
+        seen += [torch.stack([transform(image) for _ in range(4)])]
+    assert seen[0].shape == (4, 3, 32, 32)
+    assert seen[0].dtype == torch.uint8
+    assert (seen[0] == seen[1]).all()
+    assert (seen[0] != seen[2]).any()
+    assert (image == before).all()
+
+
+def test_shift_is_reflection_and_a_window_of_the_picture() -> None:
+    image = smooth(32, 32)
+    padded = torch.nn.functional.pad(image.float(), (4, 4, 4, 4), mode="reflect").to(torch.uint8)
+    windows = {padded[:, y : y + 32, x : x + 32].numpy().tobytes(): (y, x) for y in range(9) for x in range(9)}
+    transform = train_transform(Augmentation(crop="shift", mirror=0), 32)
+    torch.default_generator.manual_seed(0)
+    places = [windows[transform(image).contiguous().numpy().tobytes()] for _ in range(400)]
+    assert {y for y, _ in places} == {x for _, x in places} == set(range(9))
+
+
+def test_reflected_places() -> None:
+    assert _reflected(-3, 8, 4).tolist() == [3, 2, 1, 0, 1, 2, 3, 2]
+
+
+def test_paper_crop_is_256_to_224() -> None:
+    image = smooth(256, 256)
+    transform = train_transform(Augmentation(crop="paper", mirror=0), 224)
+    torch.default_generator.manual_seed(0)
+    starts = {(int(crop[0, 0, 0]), int(crop[1, 0, 0])) for crop in (transform(image) for _ in range(500))}
+    assert min(y for y, _ in starts) == 0
+    assert max(y for y, _ in starts) == 32
+    assert max(x for _, x in starts) == 32
+
+
+def test_mirror_probability() -> None:
+    image = smooth(8, 8)
+    for probability, low, high in ((0.0, 0, 0), (1.0, 200, 200), (0.5, 70, 130)):
+        transform = train_transform(Augmentation(crop="none", mirror=probability), 8)
+        torch.default_generator.manual_seed(0)
+        assert low <= sum(bool((transform(image) == image.flip(-1)).all()) for _ in range(200)) <= high
+
+
+def test_erasing_fills_with_the_mean() -> None:
+    transform = train_transform(Augmentation(crop="none", mirror=0, erasing=1.0), 32, mean=(0.0, 0.2, 1.0))
+    image = torch.full((3, 32, 32), 100, dtype=torch.uint8)
+    torch.default_generator.manual_seed(0)
+    erased = transform(image)
+    box = (erased != image).any(0)
+    assert 0 < box.sum() < 32 * 32
+    assert erased[:, box].unique(dim=1).flatten().tolist() == [0, 51, 255]
+
+
+def test_alexnet_color_is_one_shift_along_the_main_colours() -> None:
+    transform = train_transform(Augmentation(crop="none", mirror=0, alexnet_color=0.1), 4)
+    image = torch.full((3, 4, 4), 128, dtype=torch.uint8)
+    torch.default_generator.manual_seed(0)
+    shifts = torch.stack([transform(image).float() - 128 for _ in range(3000)])
+    assert (shifts == shifts[:, :, :1, :1]).all()
+    # Along the first component, nearly grey, the deviation is 255 x 0.2175 x 0.1 = 5.5.
+    along = shifts[:, :, 0, 0] @ torch.tensor([0.5675, 0.5808, 0.5836])
+    assert abs(along.std() - 5.55) < 0.3
+    assert abs(along.mean()) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"crop": "random"}, "crop is one of resized, shift, paper, none, got 'random'"),
+        ({"mirror": -0.1}, "mirror is within 0..1, got -0.1"),
+        ({"erasing": float("nan")}, "erasing is within 0..1"),
+        ({"color_jitter": 2}, "color_jitter is within 0..1, got 2"),
+        ({"mixup": -1.0}, "mixup is at least 0, got -1.0"),
+        ({"cutmix": float("inf")}, "cutmix is at least 0"),
+        ({"scale": (0.5, 0.2)}, "scale is two shares with 0 < smallest <= largest <= 1"),
+        ({"scale": (0.5,)}, "scale is two shares"),
+        ({"ratio": (0.0, 1.0)}, "ratio is two numbers"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        Augmentation(**options)
+
+
+def test_mixing_is_on_when_one_of_both_is() -> None:
+    assert Augmentation().mixing() is None
+    assert Augmentation(mixup=0.2).mixing() is not None
+    assert Augmentation(cutmix=1.0).mixing() is not None
+
+
+def test_crops_are_one_or_ten() -> None:
+    with pytest.raises(ConfigError, match="crops is 1 .* or 10 .*, got 5"):
+        eval_transform(Preprocessing(resize=32, crop=32), crops=5)

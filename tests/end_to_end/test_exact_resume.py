@@ -1,0 +1,129 @@
+"""A run killed with SIGKILL in the middle of an epoch and resumed ends with the bits of the run that was never killed."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = {
+    "training.batch_size": 16,
+    "training.log_every": 1,
+    "training.ema": 0.9,
+    "model.arguments.stem": "imagenet",
+    "augmentation.mixup": 0.2,
+    "optimizer.lr": 0.01,
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, generator = tmp_path_factory.mktemp("data") / "colours", np.random.default_rng(0)
+    for split, count in (("train", 32), ("val", 8)):
+        for channel, name in enumerate(("blue", "green", "red")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 150, (32, 32, 3), dtype=np.uint8)
+                pixels[..., channel] += 80
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+def command(*arguments: object, processes: int) -> subprocess.Popen[bytes]:
+    line = [sys.executable, "-m", "sightline", "train", *map(str, arguments), "--processes", str(processes), "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+
+
+def train(data: Path, out: Path, name: str, *, workers: int, processes: int, epochs: int = 4) -> subprocess.Popen[bytes]:
+    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "data.workers": workers}.items()]
+    place = ("--name", name, "--out", out, "--epochs", epochs)
+    return command(data, *place, *settings, processes=processes)
+
+
+def finish(process: subprocess.Popen[bytes], code: int = 0) -> dict[str, object]:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == code, err.decode()
+    result: dict[str, object] = json.loads(out) if out else {}
+    return result
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen[bytes]) -> None:
+    limit = time.monotonic() + 200
+    while time.monotonic() < limit:
+        log = run / "log.jsonl"
+        if log.exists() and any(f'"step": {step},' in line for line in log.read_text().splitlines()):
+            return
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} was not reached")
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below one; torchrun puts its children into sessions of their own."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    below = [child for child, parent in parents.items() if parent == pid]
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
+@pytest.mark.parametrize(("workers", "processes"), [(0, 1), (2, 1), (0, 2)])
+def test_kill_and_resume(pictures: Path, tmp_path: Path, workers: int, processes: int) -> None:
+    finish(train(pictures, tmp_path, "whole", workers=workers, processes=processes))
+
+    cut = train(pictures, tmp_path, "cut", workers=workers, processes=processes)
+    wait_for_step(tmp_path / "cut", 9, cut)  # 6 steps an epoch: within the second
+    for pid in (cut.pid, *descendants(cut.pid)):
+        os.kill(pid, signal.SIGKILL)
+    cut.communicate()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
+    assert 9 <= max(steps) < 24, "the run was to be killed before its end"
+
+    finish(command("--resume", tmp_path / "cut", processes=processes))
+    for name in ("last", "best"):
+        files = [tmp_path / run / "weights" / f"{name}.safetensors" for run in ("whole", "cut")]
+        assert files[0].read_bytes() == files[1].read_bytes(), name
+    assert len(load_file(files[0])) > 100
+
+
+def test_term_saves_within_the_epoch_and_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
+    finish(train(pictures, tmp_path, "whole", workers=0, processes=1))
+    cut = train(pictures, tmp_path, "cut", workers=0, processes=1)
+    wait_for_step(tmp_path / "cut", 8, cut)
+    cut.terminate()
+    _, err = cut.communicate(timeout=60)
+    assert cut.returncode == 1
+    assert "--resume" in err.decode()
+    saved = sorted(path.name for path in (tmp_path / "cut" / "state").iterdir())
+    assert int(saved[-1].removeprefix("step-")) % 6 != 0, "the state is of the step at which it stopped"
+    finish(command("--resume", tmp_path / "cut", processes=1))
+    files = [(tmp_path / run / "weights" / "last.safetensors").read_bytes() for run in ("whole", "cut")]
+    assert files[0] == files[1]
+
+
+def test_one_and_two_processes_agree(pictures: Path, tmp_path: Path) -> None:
+    """The same global batches: with batch statistics left alone the first ten losses agree to 1e-4."""
+    losses = []
+    for processes in (1, 2):
+        # A small rate: without working norms an untrained network doubles any rounding at each step of a large one.
+        settings = {**SETTINGS, "training.freeze_norm": "true", "training.batch_size": 8, "optimizer.lr": 0.001}
+        line = [f"--set={key}={value}" for key, value in settings.items()]
+        place = ("--name", str(processes), "--out", tmp_path, "--epochs", 1)
+        finish(command(pictures, *place, *line, processes=processes))
+        records = [json.loads(text) for text in (tmp_path / str(processes) / "log.jsonl").read_text().splitlines()]
+        losses.append([record["loss"] for record in records if record["event"] == "step"][:10])
+    assert len(losses[0]) == 10
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-4)
