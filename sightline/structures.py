@@ -135,3 +135,7 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory, from where it is copied to a GPU while the GPU computes."""
+        return Batch(self.images.pin_memory(), self.targets, self.indices)

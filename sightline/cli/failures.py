@@ -49,7 +49,15 @@ def paragraph(text: str, width: int | None = None) -> str:
     width = width or min(shutil.get_terminal_size().columns, 120)
     lines = []
     for line in text.splitlines():
-        lines += textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(
+            line.strip(),
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
     return "\n".join(lines)
 
 

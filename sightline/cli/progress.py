@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0
 """Seconds between two plain lines."""
 
+NARROW = 80
+"""Columns below which a terminal has no room for a bar."""
+
 
 @contextmanager
 def listening() -> "Iterator[Listener]":
@@ -77,7 +80,7 @@ class TerminalListener:
     def progress(self, progress: "Progress") -> None:
         """Move the bar; it appears with the first call."""
         self._last = progress
-        fields = {
+        fields: dict[str, Any] = {
             "epoch": f"epoch {progress.epoch}/{progress.epochs}",
             "figures": _figures(progress),
             "left": f"{duration(progress.seconds_left)} left",
@@ -129,21 +132,15 @@ def _figures(progress: "Progress", between: str = "  ") -> str:
 
 
 def _bar(console: "Console") -> "Bar":
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import BarColumn, ProgressColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
     texts = ("{task.fields[epoch]}", "{task.fields[figures]}", "{task.fields[left]}")
     epoch, figures, left = (TextColumn(text, markup=False) for text in texts)
     track = BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan")
+    # On a narrow terminal the figures are worth more than the bar.
+    columns: tuple[ProgressColumn, ...] = (epoch, track, TaskProgressColumn(), figures, left)
+    if console.width < NARROW:
+        columns = (TextColumn("  ".join(texts), markup=False),)
     # No thread of its own: worker processes are forked from here, and a lock held at that moment would stay held in them.
-    return Bar(
-        epoch,
-        track,
-        TaskProgressColumn(),
-        figures,
-        left,
-        console=console,
-        auto_refresh=False,
-        expand=True,
-        transient=True,
-    )
+    return Bar(*columns, console=console, auto_refresh=False, expand=True, transient=True)

@@ -96,8 +96,10 @@ class PictureLoader(DataLoader[Batch]):
             # Python >= 3.12 warns of any fork in a process that has threads. Ours only read, decode and use one thread.
             warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
             batches = super().__iter__()
-        for batch in batches:
+        while (batch := next(batches, None)) is not None:
             if isinstance(batch, DataError):
+                # Ends the workers now; the error's traceback would keep them until nobody looks at it any more.
+                del batches
                 raise batch
             yield batch
 
@@ -180,8 +182,10 @@ def _loader(samples: Samples, batches: Any, workers: int) -> PictureLoader:
 
 
 def _start_worker(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the training decides when to stop, and needs its workers until then.
+    # Ctrl-C reaches every process of the terminal, and a service manager's SIGTERM every one of the group; the training decides
+    # when to stop, and needs its workers until then. They end when it does: each looks now and then whether it is there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 

@@ -1,6 +1,7 @@
 """A contact sheet: many pictures on one, each with a line or two of text below it."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,12 +68,12 @@ def clipped(text: str, font: Font, width: float) -> str:
     'a rather...'
     """
     text = " ".join(text.split())
-    if font.getlength(text) <= width:
+    # More letters than pixels cannot fit; measuring a whole book would take its time.
+    start = text[: int(width) + 1]
+    if start == text and font.getlength(text) <= width:
         return text
-    kept = len(text)
-    while kept and font.getlength(text[:kept].rstrip() + "...") > width:
-        kept -= 1
-    return text[:kept].rstrip() + "..."
+    kept = bisect_right(range(len(start)), width, key=lambda count: font.getlength(start[:count].rstrip() + "..."))
+    return start[: max(0, kept - 1)].rstrip() + "..."
 
 
 def _columns(tiles: int) -> int:

@@ -113,7 +113,7 @@ def to_tensor(picture: Picture) -> Tensor:
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ImageError(f"expected an (H, W, 3) uint8 array, got {picture.shape} {picture.dtype}")
-        return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:
         raise ImageError(f"expected a (3, H, W) uint8 tensor, got {tuple(picture.shape)} {picture.dtype}")
     return picture

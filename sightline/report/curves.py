@@ -27,9 +27,9 @@ def draw_curves(records: Records, headline: str, path: Path) -> None:
     _draw_metric(right, epochs, headline)
     if per_epoch:
         end = max(record["step"] for record in (*steps, *epochs)) / per_epoch
-        for axes in (left, right):
+        for axes in (left, right) if steps else (right,):
             axes.set_xlim(0, end * 1.02)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.locator_params(axis="x", integer=True, nbins=8)
     save(figure, path)
 
 

@@ -103,13 +103,14 @@ def share_from_first(tensors: dict[str, Tensor], here: World) -> None:
 
 
 def merge_metrics(metrics: dict[str, Metric[Any, Any]], here: World) -> dict[str, Metric[Any, Any]]:
-    """Metrics over the images of all processes, on every process."""
-    if here.size == 1:
-        return metrics
-    gathered: list[dict[str, Metric[Any, Any]]] = [{} for _ in range(here.size)]
-    dist.all_gather_object(gathered, metrics)
-    merged = gathered[0]
-    for others in gathered[1:]:
-        for name, metric in others.items():
-            merged[name].merge(metric)
-    return merged
+    """Metrics over the images of all processes, on every process: their counts are added up."""
+    if here.size > 1:
+        for metric in metrics.values():
+            totals = {}
+            for name, counts in sorted(metric.state().items()):
+                total = torch.from_numpy(counts).to(here.device, copy=True)
+                dist.all_reduce(total)
+                totals[name] = total.cpu().numpy()
+            metric.reset()
+            metric.add_state(totals)
+    return metrics

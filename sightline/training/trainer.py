@@ -145,6 +145,7 @@ def fit(job: Job, here: World) -> LoopState:
                 save(job, model, optimizer, average, loop, here)
             if stop:
                 break
+    del batches  # ends the loader's workers
     if log:
         log.close()
     return loop

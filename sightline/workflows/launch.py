@@ -29,7 +29,8 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     # Its log repeats at length what the process that failed has said in a sentence.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        run(parse_args(["--standalone", f"--nproc-per-node={processes}", "-m", "sightline", *arguments]))
+        options = ["--standalone", f"--nproc-per-node={processes}"]
+        run(parse_args([*options, "-m", "sightline", *arguments]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return max(1, error.get_first_failure()[1].exitcode)
     except (SignalException, KeyboardInterrupt):

@@ -57,6 +57,7 @@ class TrainResult:
 
 def train(
     data: str | Path | None = None,
+    /,
     *,
     recipe: str | Path | None = None,
     name: str | None = None,

@@ -92,7 +92,8 @@ def test_one_of_several_processes_does_not_repeat_what_the_user_got_wrong(failin
 
 
 @pytest.mark.parametrize(
-    "words", [["trian"], ["train", "--nothing"], ["train", "--epochs", "many"], ["evaluate"], ["predict", "run"], ["sample"]]
+    "words",
+    [["trian"], ["train", "--nothing"], ["train", "--epochs", "many"], ["evaluate"], ["predict", "run"], ["sample"]],
 )
 def test_usage_errors_exit_with_two(cli, words) -> None:
     done = cli(*words)
@@ -137,7 +138,13 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 def test_paragraphs_keep_lines_and_never_cut_words() -> None:
     text = paragraph("sightline: three things:\n  a/very/long/path/that/does/not/fit.png\n\nthe end", width=20)
-    assert text.splitlines() == ["sightline: three", "things:", "  a/very/long/path/that/does/not/fit.png", "", "the end"]
+    assert text.splitlines() == [
+        "sightline: three",
+        "things:",
+        "  a/very/long/path/that/does/not/fit.png",
+        "",
+        "the end",
+    ]
 
 
 def test_exit_codes_pass_through() -> None:

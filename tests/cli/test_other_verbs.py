@@ -66,7 +66,12 @@ def test_evaluate_hands_on_what_it_was_given(cli, monkeypatch) -> None:
     assert done.code == 0
     assert json.loads(done.out) == EVALUATION
     assert done.out.count("\n") == 1
-    assert (given["run"], given["data"], given["split"], given["crops"]) == (Path("runs/first"), Path("photos"), "val", 10)
+    assert (given["run"], given["data"], given["split"], given["crops"]) == (
+        Path("runs/first"),
+        Path("photos"),
+        "val",
+        10,
+    )
 
 
 def test_evaluate_for_people(cli, monkeypatch) -> None:
@@ -79,7 +84,9 @@ def test_evaluate_for_people(cli, monkeypatch) -> None:
 
 
 def test_evaluate_shows_the_weakest_of_many_classes(cli, monkeypatch) -> None:
-    classes = [{"name": f"c{n}", "precision": 1.0, "recall": 1.0, "f1": n / 100, "images": 5} for n in range(99, -1, -1)]
+    classes = [
+        {"name": f"c{n}", "precision": 1.0, "recall": 1.0, "f1": n / 100, "images": 5} for n in range(99, -1, -1)
+    ]
     monkeypatch.setattr(evaluate_workflow, "evaluate", lambda run, data, **others: {**EVALUATION, "per_class": classes})
     shown = cli("evaluate", "runs/first").out
     assert "The 20 classes with the lowest F1, of 100:" in shown
@@ -118,7 +125,11 @@ def test_predict_as_json(cli, predicted) -> None:
         "run": "runs/first",
         "class_names": ["cat", "dog"],
         "predictions": [
-            {"path": "p0.png", "top": [{"label": "cat", "score": 0.75}, {"label": "dog", "score": 0.25}], "error": None},
+            {
+                "path": "p0.png",
+                "top": [{"label": "cat", "score": 0.75}, {"label": "dog", "score": 0.25}],
+                "error": None,
+            },
             {"path": "bad.png", "top": [], "error": "bad.png: truncated"},
         ],
         "files": [],

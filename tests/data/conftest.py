@@ -50,7 +50,9 @@ def make_index() -> Callable[..., Index]:
 
     def make(*counts: int, side: int = 16, splits: dict[str, list[int]] | None = None) -> Index:
         n = sum(counts)
-        images = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        images = torch.randint(
+            0, 256, (n, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        )
         return Index(
             source=TensorSource(images, [f"picture {number}" for number in range(n)]),
             labels=np.repeat(np.arange(len(counts)), counts),

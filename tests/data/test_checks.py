@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.data.checks import Report, check
+from sightline.data.checks import check
 from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.sources import MemorySource
@@ -106,7 +106,7 @@ def test_positions_and_sets_without_splits(make_index: Callable[..., Index]) -> 
     assert check(index).images == 3
     assert check(index, [7]).images == 1
     assert check(make_index(4, 4)).images == 8
-    assert check(index, []) == Report(images=0, faults=(), sizes=None) or check(index, []).sizes is None
+    assert check(index, []).sizes is None
 
 
 def test_real_set(real_set: Callable[[str], Path]) -> None:

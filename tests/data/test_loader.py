@@ -121,7 +121,7 @@ def test_no_worker_outlives_its_loader(make_index: MakeIndex) -> None:
 
 
 def test_what_cannot_be_divided() -> None:
-    with pytest.raises(ConfigError, match="batch of 10 pictures cannot be divided among 4 processes: .* such as 8"):
+    with pytest.raises(ConfigError, match=r"batch of 10 pictures cannot be divided among 4 processes: .* such as 8"):
         EpochBatches(range(10), 10, seed=0, total_steps=1, world_size=4)
     with pytest.raises(ConfigError, match=r"rank is within 0\.\.1"):
         EpochBatches(range(10), 10, seed=0, total_steps=1, rank=2, world_size=2)
@@ -138,7 +138,9 @@ def test_training_needs_a_seed_and_evaluation_a_batch(make_index: MakeIndex) -> 
 
 
 def test_collate() -> None:
-    samples = [Sample(torch.full((3, 4, 5), at, dtype=torch.uint8), ClassificationTarget(at), 10 + at) for at in range(3)]
+    samples = [
+        Sample(torch.full((3, 4, 5), at, dtype=torch.uint8), ClassificationTarget(at), 10 + at) for at in range(3)
+    ]
     batch = collate(samples)
     assert batch.images.shape == (3, 3, 4, 5)
     assert [target.label for target in batch.targets] == [0, 1, 2]

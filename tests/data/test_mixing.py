@@ -40,7 +40,7 @@ def test_both_come_with_equal_chance_and_the_mean_share_is_a_half() -> None:
     mixed = [Mixing(1.0, 1.0)(WHITE, BLACK) for _ in range(400)]
     cut = sum(set(image.unique().tolist()) <= {0, 255} for image, _ in mixed)
     assert 160 <= cut <= 240
-    ups = [share for share in (Mixing(1.0, 0)(WHITE, BLACK)[1] for _ in range(400))]
+    ups = [Mixing(1.0, 0)(WHITE, BLACK)[1] for _ in range(400)]
     assert 0.45 < sum(ups) / 400 < 0.55
 
 

@@ -37,7 +37,7 @@ def test_another_seed_divides_otherwise(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(make_folder: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not empty. Choose a new folder"):
+    with pytest.raises(DataError, match=r"is not empty\. Choose a new folder"):
         write_digits(make_folder("a.txt"))
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is not empty"):

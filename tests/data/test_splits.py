@@ -23,7 +23,7 @@ def test_an_undivided_set_is_divided_class_by_class(make_index: MakeIndex) -> No
     assert index.class_counts("train") == {"a": 70, "b": 28, "c": 5}
     assert index.class_counts("val") == {"a": 10, "b": 4, "c": 1}
     assert index.class_counts("test") == {"a": 20, "b": 8, "c": 1}
-    assert sorted(sum(as_lists(index).values(), [])) == list(range(147))
+    assert sorted(p for held in as_lists(index).values() for p in held) == list(range(147))
     assert index.notes == (
         "The data set had no splits and was divided: train 103, val 15, test 29 (stratified, seed 3).",
     )
@@ -110,7 +110,9 @@ def test_a_set_that_has_changed_is_refused_with_counts(make_index: MakeIndex, tm
     changed = replace(index, source=TensorSource(images, names), labels=labels)
     with pytest.raises(DataError) as caught:
         read_splits(changed, path)
-    expected = "of 10 pictures, 2 missing (first: picture 8), 2 new (first: picture 10), 1 in another class (first: picture 2)"
+    expected = (
+        "of 10 pictures, 2 missing (first: picture 8), 2 new (first: picture 10), 1 in another class (first: picture 2)"
+    )
     assert expected in str(caught.value)
 
 

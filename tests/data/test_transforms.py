@@ -128,5 +128,5 @@ def test_mixing_is_on_when_one_of_both_is() -> None:
 
 
 def test_crops_are_one_or_ten() -> None:
-    with pytest.raises(ConfigError, match="crops is 1 .* or 10 .*, got 5"):
+    with pytest.raises(ConfigError, match=r"crops is 1 .* or 10 .*, got 5"):
         eval_transform(Preprocessing(resize=32, crop=32), crops=5)

@@ -12,7 +12,9 @@ MakeFolder = Callable[..., Path]
 def test_a_missing_path_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path / "absent")
-    assert str(caught.value).startswith(f"{tmp_path / 'absent'} does not exist. Expected a data set: a folder with train")
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'absent'} does not exist. Expected a data set: a folder with train"
+    )
 
 
 def test_what_is_no_data_set_says_what_was_looked_for(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Reading data sets, decoding, augmenting, loading. Knows no network and touches no accelerator."""

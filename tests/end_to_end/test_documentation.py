@@ -1,0 +1,59 @@
+"""The commands of the pages for newcomers work as they are written, one after the other."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightline.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "docs/getting-started.md"]
+
+
+def commands(page: str) -> list[str]:
+    """Lines of the ```sh blocks, `make` apart: that would run this test again."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    lines = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("make ")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_is_one_of_ours(page) -> None:
+    assert len(commands(page)) >= 4
+    assert all(line.startswith("sightline ") for line in commands(page)), commands(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_do_no_work_can_be_parsed(page, capsys) -> None:
+    """`--help` after the words of a command checks the verb and that the page names no option that is not there."""
+    for line in commands(page):
+        words = line.split()[1:]
+        assert main([words[0], "--help"] if not words[0].startswith("-") else words) == 0
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in words if word.startswith("--")), line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_the_page_work(page, tmp_path) -> None:
+    for line in commands(page):
+        words = line.split()[1:]
+        if words[0] == "train" and "--help" not in words:
+            # As written, but on fewer pixels: the page is tested, not the network.
+            words += ["--set", "data.image_size=8"]
+        done = subprocess.run([sys.executable, "-m", "sightline", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=str
+)
+def test_links_between_pages_lead_somewhere(path) -> None:
+    text = (ROOT / path).read_text()
+    targets = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    missing = [target for target in targets if not (ROOT / path).parent.joinpath(target).exists()]
+    assert not missing

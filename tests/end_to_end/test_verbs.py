@@ -1,0 +1,174 @@
+"""The verbs from end to end on the sample data: real files, real training, few pixels."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+TINY = ["--set", "data.image_size=8", "--set", "training.batch_size=64", "--set", "training.precision=float32"]
+
+
+def sightline(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "sightline", *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the sample data and a trained run."""
+    folder = tmp_path_factory.mktemp("verbs")
+    sightline("sample", "digits", cwd=folder)
+    done = sightline("train", "digits", "--epochs", "2", "--name", "first", *TINY, "--json", cwd=folder)
+    result = json.loads(done.stdout)
+    assert (result["run"], result["finished"], result["epochs"]) == ("runs/first", True, 2)
+    assert "epoch 2/2" in done.stderr
+    return folder
+
+
+def test_a_run_holds_what_the_pages_say(place) -> None:
+    for name in ("weights/best.safetensors", "weights/last.safetensors", "metrics.json", "recipe.toml", "log.jsonl",
+                 "splits.csv", "data.json", "state", "pictures/curves.png"):  # fmt: skip
+        assert (place / "runs/first" / name).exists(), name
+
+
+def test_evaluate_agrees_with_itself(place) -> None:
+    result = json.loads(sightline("evaluate", "runs/first", "--split", "test", "--json", cwd=place).stdout)
+    assert result["images"] == 359 == sum(map(sum, result["confusion"]))
+    right = sum(result["confusion"][k][k] for k in range(10))
+    assert result["top1"] == pytest.approx(right / 359)
+    assert result["top1"] > 0.3
+    assert (place / "runs/first/pictures/confusion_test.png").exists()
+    by_file = json.loads(
+        sightline(
+            "evaluate", "runs/first/weights/best.safetensors", "digits", "--split", "test", "--json", cwd=place
+        ).stdout
+    )
+    assert by_file["confusion"] == result["confusion"]
+
+
+def test_predict_writes_what_it_shows(place) -> None:
+    out = place / "labels.csv"
+    done = sightline("predict", "runs/first", "digits/test/7", "digits/test/1/*.png", "--out", out, cwd=place)
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(list((place / "digits/test/7").iterdir())) + len(list((place / "digits/test/1").iterdir()))
+    assert f"... and {len(rows) - 20} more" in done.stdout
+    first = done.stdout.splitlines()[1].split()
+    assert first[:2] == [rows[0]["path"], rows[0]["label_1"]]
+    assert Image.open(place / "labels.png").width > 500
+    sightline("predict", "runs/first", "digits/test/7", "--out", out, cwd=place, code=2)
+
+
+def test_predict_names_the_pictures_that_it_cannot_read(place, tmp_path) -> None:
+    good = next((place / "digits/test/7").iterdir())
+    (tmp_path / "good.png").write_bytes(good.read_bytes())
+    (tmp_path / "torn.png").write_bytes(good.read_bytes()[:60])
+    done = sightline("predict", "runs/first", tmp_path, "--json", cwd=place, code=1)
+    rows = {Path(row["path"]).name: row for row in json.loads(done.stdout)["predictions"]}
+    assert rows["good.png"]["error"] is None
+    assert rows["torn.png"]["top"] == []
+    assert "torn.png" in rows["torn.png"]["error"]
+    assert "torn.png" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "digits", "--model", "resnet81"], "Unknown model 'resnet81'. Did you mean 'resnet18'?"),
+        (["train", "nowhere"], "nowhere"),
+        (["train", "digits", "--name", "first"], "sightline train --resume runs/first"),
+        (["train", "digits", "--set", "model.arguments.depth=3"], "depth"),
+        (["train", "digits", "--freeze", "c9"], "c9"),
+        (["train", "digits", "--weights", "nowhere.pth"], "nowhere.pth"),
+        (["train", "--resume", "runs/nowhere"], "runs/nowhere"),
+        (["train", "one-class"], "class"),
+        (["evaluate", "runs/nowhere"], "There is no run at runs/nowhere"),
+        (["evaluate", "runs/first", "--split", "nonsense"], "nonsense"),
+        (["evaluate", "runs/first", "nowhere"], "nowhere"),
+        (["evaluate", "runs/first", "others"], "classes that the network does not know"),
+        (["predict", "runs/first", "nowhere.png"], "nowhere.png"),
+        (["demo", "--out", "digits"], "exists already"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_input_is_a_paragraph(place, words, said) -> None:
+    if words[-1] == "one-class":
+        make_folder(place / "one-class", ["only"])
+    if words[-1] == "others":
+        make_folder(place / "others", ["cat", "dog"])
+    done = sightline(*words, cwd=place, code=2)
+    assert said in " ".join(done.stderr.split())
+    assert "bug" not in done.stderr
+    assert done.stdout == ""
+
+
+def make_folder(folder: Path, classes: list[str]) -> None:
+    for name in classes:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(20):
+            Image.new("RGB", (16, 16), (number, 9, 9)).save(folder / name / f"{number}.png")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_signal_saves_and_the_command_it_prints_goes_on(place, number) -> None:
+    name = f"stopped-{number}"
+    words = ["train", "digits", "--epochs", "30", "--name", name, *TINY]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sightline", *words],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(place / "runs" / name / "weights/last.safetensors", child)
+    os.kill(child.pid, number)
+    _, talk = child.communicate(timeout=120)
+    assert child.returncode == 1, talk
+    said = [line for line in talk.splitlines() if "Go on with: " in line]
+    assert said == [f"Stopped and saved. Go on with: sightline train --resume runs/{name}"]
+    recipe = place / "runs" / name / "recipe.toml"
+    steps = sum('"step"' in line for line in (place / "runs" / name / "log.jsonl").read_text().splitlines())
+    assert steps > 0
+    # The end is near enough for a test when there are only a few epochs left.
+    recipe.write_text(recipe.read_text().replace("epochs = 30", "epochs = 5"))
+    done = sightline("train", "--resume", f"runs/{name}", "--json", cwd=place)
+    assert json.loads(done.stdout)["finished"] is True
+
+
+def wait_for(path: Path, child: subprocess.Popen[str], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.1)
+
+
+def test_two_processes_train_one_run(place) -> None:
+    done = sightline(
+        "train", "digits", "--epochs", "1", "--name", "two", "--processes", "2", *TINY, "--json", cwd=place
+    )
+    assert json.loads(done.stdout)["finished"] is True
+    assert done.stderr.count("data: image folder") == 1
+
+
+def test_the_demo_keeps_its_promises(tmp_path) -> None:
+    result = json.loads(sightline("demo", "--out", "demo", "--json", cwd=tmp_path).stdout)
+    assert result["test"]["top1"] >= 0.97
+    assert result["test"]["images"] == 359
+    assert len(result["predictions"]) > 0
+    assert len(result["pictures"]) >= 3
+    for path in result["pictures"]:
+        assert (tmp_path / path).exists()

@@ -1,0 +1,194 @@
+"""Training from a data set to a run folder, and everything that a user can give wrong."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sightline.config import compose, read_recipe
+from sightline.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    InputError,
+    UnknownNameError,
+    WeightsError,
+)
+from sightline.training.claim import claim
+from sightline.training.runlog import Silence
+from sightline.workflows.train import TrainResult, resume, train
+from tests.workflows.conftest import QUICK, write_squares
+
+
+class Heard(Silence):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_run_folder_holds_what_the_design_says(trained: TrainResult) -> None:
+    names = {str(path.relative_to(trained.run)) for path in trained.run.rglob("*") if path.is_file()}
+    assert {
+        "recipe.toml",
+        "data.json",
+        "splits.csv",
+        "log.jsonl",
+        "metrics.json",
+        "weights/best.safetensors",
+        "weights/last.safetensors",
+        "pictures/curves.png",
+    } <= names
+    assert not [name for name in names if name.endswith(".partial")]
+    assert trained.finished
+    assert trained.metrics["top1"] == 1.0
+    assert trained.metrics["images"] == 18
+
+
+def test_the_resolved_recipe_is_a_valid_input_that_leaves_nothing_open(trained: TrainResult, tmp_path: Path) -> None:
+    config = compose([("r", read_recipe(trained.run / "recipe.toml"))])
+    assert None not in (config.optimizer.lr, config.training.batch_size, config.data.image_size, config.augmentation.crop)
+    assert config.training.precision != "auto"
+    again = train(recipe=trained.run / "recipe.toml", name="again", out=tmp_path)
+    files = [result.run / "weights" / "last.safetensors" for result in (trained, again)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_nothing_is_overwritten(trained: TrainResult, squares: Path) -> None:
+    with pytest.raises(ConfigError, match=r"exists already and is not overwritten.*--resume"):
+        train(squares, name=trained.run.name, out=trained.run.parent, **QUICK)
+
+
+def test_without_a_name_the_next_free_one_is_taken(squares: Path, tmp_path: Path) -> None:
+    (tmp_path / "squares-resnet18").mkdir()
+    result = train(squares, out=tmp_path, **{**QUICK, "training": {"epochs": 1}})
+    assert result.run.name == "squares-resnet18-2"
+
+
+def test_a_name_may_not_leave_its_folder(squares: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a plain folder name"):
+        train(squares, name="../elsewhere", out=tmp_path, **QUICK)
+
+
+def test_decisions_are_said_aloud(squares: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    settings = {"model": {"name": "resnet18"}, "training": {"epochs": 1, "batch_size": 72}, "data": {"image_size": 8}}
+    train(squares, name="a", out=tmp_path, listener=heard, **settings)
+    text = "\n".join(heard.lines)
+    for expected in ("image folder, 3 classes", "train 72", "stem for small images", "precision", "learning rate", "mirroring"):
+        assert expected in text
+
+
+def test_an_undivided_folder_is_divided_and_the_division_kept(tmp_path: Path) -> None:
+    write_squares(tmp_path / "all", {"train": 20})
+    data = tmp_path / "flat"
+    shutil.copytree(tmp_path / "all" / "train", data)
+    result = train(data, name="a", out=tmp_path, **{**QUICK, "training": {"epochs": 1}})
+    rows = (result.run / "splits.csv").read_text().splitlines()
+    assert rows[0] == "path,label,split"
+    assert len(rows) == 61
+    assert {row.rsplit(",", 1)[1] for row in rows[1:]} == {"train", "val", "test"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "error", "text"),
+    [
+        ({"model": "resnet81"}, UnknownNameError, "Unknown model 'resnet81'. Did you mean 'resnet18'?"),
+        ({"model": {"arguments": {"depth": 3}}}, InputError, "does not take the argument 'depth'"),
+        ({"model": {"freeze": "c9"}}, InputError, "Unknown stage of ResNet 'c9'"),
+        ({"model": {"weights": "nowhere.pth"}}, InputError, "nowhere.pth"),
+        ({"model": {"weights": "imagenet-v9"}}, UnknownNameError, "Unknown published weights of resnet18 'imagenet-v9'"),
+        ({"training": {"epoch": 3}}, ConfigError, "unknown key training.epoch"),
+        ({"colour": 1}, ConfigError, "unknown key colour"),
+        ({"data": {"format": "csv2"}}, UnknownNameError, "Unknown format 'csv2'"),
+        ({"training": {"batch_size": 7, "accumulate": 2}}, ConfigError, "cannot be shared equally"),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_run_begins(
+    squares: Path, tmp_path: Path, sections: dict[str, object], error: type[InputError], text: str
+) -> None:
+    with pytest.raises(error, match=text.replace(".", r"\.").replace("?", r"\?")) as caught:
+        train(squares, name="a", out=tmp_path, **sections)
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "a" / "recipe.toml").exists()
+
+
+def test_missing_data_one_class_and_an_empty_class_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        train(tmp_path / "none", **QUICK)
+    with pytest.raises(ConfigError, match="No data given"):
+        train(**QUICK)
+    one = write_squares(tmp_path / "one", {"train": 3, "val": 3}, classes=("red",))
+    with pytest.raises(DataError, match="class"):
+        train(one, **QUICK)
+    empty = write_squares(tmp_path / "empty", {"train": 3, "val": 3})
+    (empty / "train" / "grey").mkdir()
+    with pytest.raises(DataError, match="grey"):
+        train(empty, **QUICK)
+
+
+def test_bad_pictures_stop_the_training_unless_few_enough(tmp_path: Path) -> None:
+    data = write_squares(tmp_path / "data", {"train": 10, "val": 4})
+    (data / "train" / "red" / "0.png").write_bytes(b"")
+    (data / "train" / "red" / "1.png").write_text("not a picture")
+    heard = Heard()
+    with pytest.raises(DataError, match=r"2 of 42 pictures .*cannot be decoded"):
+        train(data, name="a", out=tmp_path, listener=heard, **QUICK)
+    assert [line for line in heard.lines if "red/0.png" in line]
+    settings = {**QUICK, "training": {"epochs": 1}, "data": {"image_size": 16, "max_bad": 0.1}}
+    result = train(data, name="b", out=tmp_path, listener=heard, **settings)
+    assert any("2 of 42 pictures" in line for line in heard.lines)
+    assert json.loads((result.run / "data.json").read_text())["pictures"]["train"] == 28
+
+
+def test_a_finished_run_resumes_to_itself(trained: TrainResult) -> None:
+    before = (trained.run / "weights" / "last.safetensors").read_bytes()
+    again = resume(trained.run)
+    assert replace(again, metrics={}) == replace(trained, metrics={})
+    assert (trained.run / "weights" / "last.safetensors").read_bytes() == before
+
+
+def test_changed_data_cannot_be_resumed(tmp_path: Path) -> None:
+    data = write_squares(tmp_path / "data", {"train": 8, "val": 4})
+    result = train(data, name="a", out=tmp_path, **{**QUICK, "training": {"epochs": 1}})
+    Image.new("RGB", (16, 16)).save(data / "train" / "red" / "new.png")
+    with pytest.raises(DataError, match=r"changed since .* 1 new"):
+        resume(result.run)
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is not a run that can be resumed"):
+        resume(tmp_path)
+
+
+def test_one_training_a_run_folder(trained: TrainResult) -> None:
+    with claim(trained.run), pytest.raises(CheckpointError, match="Another process is training in"):
+        resume(trained.run)
+
+
+def test_training_goes_on_from_a_run_with_other_classes(trained: TrainResult, tmp_path: Path) -> None:
+    data = write_squares(tmp_path / "data", {"train": 8, "val": 4}, classes=("cold", "warm"))
+    heard = Heard()
+    model = {"name": "resnet18", "weights": str(trained.run), "freeze": "c4", "arguments": {"stem": "imagenet"}}
+    result = train(data, name="a", out=tmp_path, listener=heard, **{**QUICK, "model": model})
+    told = [line for line in heard.lines if line.startswith("weights:")]
+    assert len(told) == 1
+    assert "new and untrained: fc.bias, fc.weight" in told[0]
+    import safetensors.torch as tensors
+
+    old, new = (tensors.load_file(r.run / "weights" / "best.safetensors") for r in (trained, result))
+    assert (old["layer1.0.conv1.weight"] == new["layer1.0.conv1.weight"]).all()
+    assert (old["layer1.0.bn1.running_mean"] == new["layer1.0.bn1.running_mean"]).all()
+    assert (old["layer4.0.conv1.weight"] != new["layer4.0.conv1.weight"]).any()
+
+
+def test_weights_for_another_network_are_refused(trained: TrainResult, squares: Path, tmp_path: Path) -> None:
+    model = {"name": "resnet34", "weights": str(trained.run)}
+    with pytest.raises(WeightsError, match="is not for this ResNet"):
+        train(squares, name="a", out=tmp_path, **{**QUICK, "model": model})
