@@ -108,7 +108,7 @@ def test_files_that_are_none_are_named(tmp_path: Path, path: Path) -> None:
         checkpoint.load(torn)
     plain = tmp_path / "plain.safetensors"
     safetensors.torch.save_file({"w": torch.zeros(2)}, plain)
-    with pytest.raises(CheckpointError, match="holds tensors but no Sightline header.*--weights"):
+    with pytest.raises(CheckpointError, match=r"holds tensors but no Sightline header.*--weights"):
         checkpoint.load(plain)
 
 

@@ -27,7 +27,10 @@ def test_the_recipe_comes_first_then_flags_then_settings() -> None:
         ({"training": {"epochs": 1.5}}, r"training\.epochs: expected a whole number, got 1\.5"),
         ({"training": {"epochs": True}}, r"training\.epochs: expected a whole number, got True"),
         ({"training": {"compile": 1}}, r"training\.compile: expected true or false, got 1"),
-        ({"training": {"precision": "fp8"}}, r"training\.precision: expected one of 'auto', 'float32', 'bf16', got 'fp8'"),
+        (
+            {"training": {"precision": "fp8"}},
+            r"training\.precision: expected one of 'auto', 'float32', 'bf16', got 'fp8'",
+        ),
         ({"augmentation": {"scale": [0.1]}}, r"augmentation\.scale: expected 2 values, got 1"),
         ({"training": {"epochs": 0}}, r"training\.epochs: expected 1 or more, got 0"),
         ({"data": {"max_bad": 2.0}}, r"data\.max_bad: expected a share"),
@@ -54,7 +57,11 @@ def test_a_recipe_goes_through_toml(tmp_path: Path) -> None:
     assert compose([("again", read_recipe(path))]) == config
 
 
-@given(st.integers(0, 2**31), st.floats(1e-6, 10, allow_nan=False), st.text(st.characters(codec="utf-8", exclude_categories=["C"])))
+@given(
+    st.integers(0, 2**31),
+    st.floats(1e-6, 10, allow_nan=False),
+    st.text(st.characters(codec="utf-8", exclude_categories=["C"])),
+)
 def test_any_values_go_through_toml(seed: int, lr: float, path: str) -> None:
     import tomllib
 

@@ -44,7 +44,9 @@ def save_state(folder: Path, parts: dict[str, dict[str, Tensor]], loop: LoopStat
     target = folder / f"step-{loop.step:08d}"
     contents = {f"{name}.safetensors": safetensors.torch.save(_on_cpu(tensors)) for name, tensors in parts.items()}
     contents["loop.json"] = json.dumps(asdict(loop), indent=2).encode()
-    if (target / "manifest.json").exists():  # of the same step, from before a resume: it stops counting before it changes
+    if (
+        target / "manifest.json"
+    ).exists():  # of the same step, from before a resume: it stops counting before it changes
         (target / "manifest.json").unlink()
     for name, content in contents.items():
         write_atomic(target / name, content)

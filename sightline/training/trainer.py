@@ -37,6 +37,8 @@ from sightline.training.runlog import Listener, Progress, RunLog
 from sightline.training.seeding import seed_step
 from sightline.training.state import LoopState, load_state, save_state
 
+_SHOW_SECONDS = 1.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
@@ -56,7 +58,7 @@ class TrainingConfig:
     """Decay of the moving average of the weights per step, 0 for none. With it the average is evaluated and kept."""
     clip: float = 0.0
     """Largest norm of the gradient, 0 for no limit."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     """Share of the target spread evenly over all classes (Szegedy et al. 2015, section 7), 0..1."""
     freeze_norm: bool = False
     """Keep the batch statistics as they are (batch norm in evaluation mode)."""
@@ -136,6 +138,8 @@ def fit(job: Job, here: World) -> LoopState:
             loop = replace(loop, step=loop.step + 1, seconds=meter.seconds())
             if loop.step % config.log_every == 0 or loop.step == 1:
                 meter.report(loop, float(distributed.mean_over_processes(loss, here)), lr, log)
+            elif here.is_first:
+                meter.show(loop, loss, lr)
 
             ends_epoch = loop.step % job.steps_per_epoch == 0
             if ends_epoch:
@@ -278,7 +282,7 @@ class _weights_in:  # noqa: N801 - reads as a verb at its only use
 
 
 class _Meter:
-    """Time, speed and the lines in the log."""
+    """Time, speed, the lines in the log and what the listener sees."""
 
     def __init__(self, job: Job, total_steps: int, loop: LoopState) -> None:
         self.job, self.total_steps, self.before = job, total_steps, loop.seconds
@@ -290,18 +294,25 @@ class _Meter:
         return self.before + time.perf_counter() - self.start
 
     def report(self, loop: LoopState, loss: float, lr: float, log: RunLog | None) -> None:
-        """Refuse a loss that is no number; log; show."""
+        """Refuse a loss that is no number, write it down, show it. `loss` is the mean over all processes."""
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss is {loss} at step {loop.step}: training diverged. Resume would repeat it; start again with a lower "
                 f"learning rate (now {lr:.3g}: --set optimizer.lr={lr / 10:.2g}) or with --set training.clip=1."
             )
-        if not log:
-            return
+        if log:
+            log.write({"event": "step", "step": loop.step, "loss": loss, "lr": lr, "seconds": round(loop.seconds, 3)})
+            self._tell(loop, loss, lr)
+
+    def show(self, loop: LoopState, loss: Tensor, lr: float) -> None:
+        """Between reports, for people only: this process's loss, at most once a second, for fetching it makes a GPU wait."""
+        if time.perf_counter() - self.mark > _SHOW_SECONDS:
+            self._tell(loop, float(loss), lr)
+
+    def _tell(self, loop: LoopState, loss: float, lr: float) -> None:
         now = time.perf_counter()
         speed = (loop.step - self.mark_step) / max(now - self.mark, 1e-9)
         self.mark, self.mark_step = now, loop.step
-        log.write({"event": "step", "step": loop.step, "loss": loss, "lr": lr, "seconds": round(loop.seconds, 3)})
         self.job.listener.progress(
             Progress(
                 step=loop.step,

@@ -12,8 +12,13 @@ from sightline.workflows.evaluate import evaluate
 from sightline.workflows.predict import predict, write_predictions
 from sightline.workflows.train import start
 
-# Digits change their meaning when they are mirrored: 2 and 5, 6 and 9.
-RECIPE = {"model": {"name": "resnet18"}, "training": {"epochs": 8}, "augmentation": {"mirror": 0.0}}
+# Digits are learnt at a quarter of the resolution of the stem for small images as well, four times faster; and a mirrored digit
+# is no digit, or another one.
+RECIPE = {
+    "model": {"name": "resnet18", "arguments": {"stem": "small_pooled"}},
+    "training": {"epochs": 6},
+    "augmentation": {"mirror": 0.0},
+}
 SHOWN = 30
 
 

@@ -1,6 +1,7 @@
 """Look at the data first, then decide what was left open, and say each decision aloud."""
 
 import inspect
+import math
 import os
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,7 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
         raise UnknownNameError("model", config.model.name, MODELS)
     said: list[str] = []
     config, preprocessing = _image_size(config, report, said)
-    config = _stem(config, preprocessing.crop, said)
+    config = _arguments(config, preprocessing.crop, said)
     config = _augmentation(config, preprocessing.crop, said)
     config = _training(config, len(index.positions("train")), preprocessing.crop, said)
     return config, preprocessing, said
@@ -67,15 +68,18 @@ def _preprocessing(size: int) -> Preprocessing:
     return Preprocessing(resize=size if size <= SMALL_IMAGE else round(size * 256 / 224), crop=size)
 
 
-def _stem(config: RunConfig, size: int, said: list[str]) -> RunConfig:
+def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
+    """Arguments of the network that were left open and that its builder takes."""
     model = config.model
-    takes_stem = "stem" in inspect.signature(MODELS[model.name]).parameters
-    if not takes_stem or "stem" in model.arguments or published(config) is not None:
-        return config
-    stem = "small" if size <= SMALL_IMAGE else "imagenet"
-    if stem == "small":
-        said.append(f"stem for small images in {model.name} (--set model.arguments.stem=imagenet for the paper's)")
-    return replace(config, model=replace(model, arguments={**model.arguments, "stem": stem}))
+    taken = inspect.signature(MODELS[model.name]).parameters
+    chosen: dict[str, Any] = {}
+    if "stem" in taken and published(config) is None:
+        chosen["stem"] = "small" if size <= SMALL_IMAGE else "imagenet"
+        if chosen["stem"] == "small" and "stem" not in model.arguments:
+            said.append(f"stem for small images in {model.name} (--set model.arguments.stem=imagenet for the paper's)")
+    if "zero_init" in taken and model.weights == "none":
+        chosen["zero_init"] = True
+    return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
 
 
 def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:
@@ -88,7 +92,7 @@ def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:
 
 def _training(config: RunConfig, images: int, size: int, said: list[str]) -> RunConfig:
     training, optimizer = config.training, config.optimizer
-    batch_size = training.batch_size or (32 if images < 2_000 else 64 if images < 20_000 else 128)
+    batch_size = training.batch_size or (32 if images < 2_000 else 128)
     precision = training.precision
     if precision == "auto":
         precision = pick_precision(pick_device(), training=True)
@@ -111,10 +115,13 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
 
 
 def _lr(config: RunConfig, batch_size: int) -> float:
-    """The usual rates for batches of 256, scaled with the batch (Goyal et al. 2017); a tenth when weights are given."""
-    for_256 = 0.1 if config.optimizer.name == "sgd" else 2e-3
-    start = 1.0 if config.model.weights == "none" else 0.1
-    return float(f"{for_256 * batch_size / 256 * start:.3g}")
+    """A rate for batches of 256, scaled with the batch: linearly for SGD (Goyal et al. 2017), by its root for AdamW.
+
+    A tenth of it when training starts from weights.
+    """
+    share = batch_size / 256
+    rate = 0.1 * share if config.optimizer.name == "sgd" else 4e-3 * math.sqrt(share)
+    return float(f"{rate * (1.0 if config.model.weights == 'none' else 0.1):.3g}")
 
 
 def check_processes(config: RunConfig, processes: int) -> None:

@@ -43,7 +43,7 @@ def test_the_commands_of_the_page_work(page, tmp_path) -> None:
         words = line.split()[1:]
         if words[0] == "train" and "--help" not in words:
             # As written, but on fewer pixels: the page is tested, not the network.
-            words += ["--set", "data.image_size=8"]
+            words += ["--set", "data.image_size=16", "--set", "model.arguments.stem=imagenet"]
         done = subprocess.run([sys.executable, "-m", "sightline", *words], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout

@@ -12,9 +12,22 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sightline.cli.main import main
+from sightline.workflows import demo as demo_workflow
+
 pytestmark = pytest.mark.slow
 
-TINY = ["--set", "data.image_size=8", "--set", "training.batch_size=64", "--set", "training.precision=float32"]
+# Few pixels and a stem that leaves few of them: an epoch takes a second or two.
+TINY = [
+    word
+    for key in (
+        "data.image_size=16",
+        "model.arguments.stem=imagenet",
+        "training.batch_size=64",
+        "training.precision=float32",
+    )
+    for word in ("--set", key)
+]
 
 
 def sightline(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -68,7 +81,8 @@ def test_predict_writes_what_it_shows(place) -> None:
     assert f"... and {len(rows) - 20} more" in done.stdout
     first = done.stdout.splitlines()[1].split()
     assert first[:2] == [rows[0]["path"], rows[0]["label_1"]]
-    assert Image.open(place / "labels.png").width > 500
+    with Image.open(place / "labels.png") as sheet:
+        assert sheet.width > 500
     sightline("predict", "runs/first", "digits/test/7", "--out", out, cwd=place, code=2)
 
 
@@ -104,15 +118,18 @@ def test_predict_names_the_pictures_that_it_cannot_read(place, tmp_path) -> None
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_input_is_a_paragraph(place, words, said) -> None:
+def test_wrong_input_is_a_paragraph(place, words, said, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(place)
     if words[-1] == "one-class":
         make_folder(place / "one-class", ["only"])
     if words[-1] == "others":
         make_folder(place / "others", ["cat", "dog"])
-    done = sightline(*words, cwd=place, code=2)
-    assert said in " ".join(done.stderr.split())
-    assert "bug" not in done.stderr
-    assert done.stdout == ""
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert said in " ".join(shown.err.split())
+    assert "sightline: " in shown.err
+    assert "bug" not in shown.err
+    assert shown.out == ""
 
 
 def make_folder(folder: Path, classes: list[str]) -> None:
@@ -122,9 +139,8 @@ def make_folder(folder: Path, classes: list[str]) -> None:
             Image.new("RGB", (16, 16), (number, 9, 9)).save(folder / name / f"{number}.png")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_signal_saves_and_the_command_it_prints_goes_on(place, number) -> None:
-    name = f"stopped-{number}"
+def test_ctrl_c_saves_and_the_command_it_prints_goes_on(place) -> None:
+    name = "stopped"
     words = ["train", "digits", "--epochs", "30", "--name", name, *TINY]
     child = subprocess.Popen(
         [sys.executable, "-m", "sightline", *words],
@@ -134,16 +150,14 @@ def test_a_signal_saves_and_the_command_it_prints_goes_on(place, number) -> None
         text=True,
     )
     wait_for(place / "runs" / name / "weights/last.safetensors", child)
-    os.kill(child.pid, number)
+    os.kill(child.pid, signal.SIGINT)
     _, talk = child.communicate(timeout=120)
     assert child.returncode == 1, talk
     said = [line for line in talk.splitlines() if "Go on with: " in line]
     assert said == [f"Stopped and saved. Go on with: sightline train --resume runs/{name}"]
     recipe = place / "runs" / name / "recipe.toml"
-    steps = sum('"step"' in line for line in (place / "runs" / name / "log.jsonl").read_text().splitlines())
-    assert steps > 0
     # The end is near enough for a test when there are only a few epochs left.
-    recipe.write_text(recipe.read_text().replace("epochs = 30", "epochs = 5"))
+    recipe.write_text(recipe.read_text().replace("epochs = 30", "epochs = 3"))
     done = sightline("train", "--resume", f"runs/{name}", "--json", cwd=place)
     assert json.loads(done.stdout)["finished"] is True
 
@@ -164,11 +178,18 @@ def test_two_processes_train_one_run(place) -> None:
     assert done.stderr.count("data: image folder") == 1
 
 
-def test_the_demo_keeps_its_promises(tmp_path) -> None:
-    result = json.loads(sightline("demo", "--out", "demo", "--json", cwd=tmp_path).stdout)
-    assert result["test"]["top1"] >= 0.97
+def test_the_demo_leaves_what_it_names(tmp_path, monkeypatch, capsys) -> None:
+    """With a recipe of one short epoch; what the real one reaches is looked at where `make demo` runs."""
+    quick = {
+        "training": {"epochs": 1, "precision": "float32"},
+        "data": {"image_size": 16},
+        "model": {"arguments": {"stem": "imagenet"}},
+    }
+    monkeypatch.setattr(demo_workflow, "RECIPE", quick)
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
     assert result["test"]["images"] == 359
-    assert len(result["predictions"]) > 0
-    assert len(result["pictures"]) >= 3
-    for path in result["pictures"]:
-        assert (tmp_path / path).exists()
+    assert len(result["predictions"]) >= 20
+    names = {Path(path).name for path in result["pictures"]}
+    assert names >= {"curves.png", "confusion_test.png", "predictions.png"}
+    assert all(Path(path).is_file() for path in [*result["pictures"], Path(result["run"]) / "recipe.toml"])

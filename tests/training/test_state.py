@@ -27,7 +27,10 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parts(value: float) -> dict[str, dict[str, torch.Tensor]]:
-    return {"weights": {"w": torch.full((64,), float(value))}, "optimizer": {"0.momentum_buffer": torch.full((64,), -float(value))}}
+    return {
+        "weights": {"w": torch.full((64,), float(value))},
+        "optimizer": {"0.momentum_buffer": torch.full((64,), -float(value))},
+    }
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, operations: int, error: BaseException | None = None) -> list[str]:
@@ -122,7 +125,9 @@ def test_a_full_disk_is_named_and_leaves_the_state_before(tmp_path: Path, monkey
             return real(descriptor, content)
 
         patch.setattr(os, "write", full)
-        with pytest.raises(StorageError, match=r"The disk is full: .* could not be written\. What was saved before is intact"):
+        with pytest.raises(
+            StorageError, match=r"The disk is full: .* could not be written\. What was saved before is intact"
+        ):
             save_state(tmp_path, parts(2), LoopState(step=2))
     assert check_loads(tmp_path, {1}) == 1
     assert not list(tmp_path.rglob("*.partial"))

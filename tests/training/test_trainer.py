@@ -63,7 +63,10 @@ def test_a_stop_within_an_epoch_and_a_resume_give_the_same_bits(tmp_path: Path, 
     for name in ("last", "best"):
         files = [(tmp_path / kind / "weights" / f"{name}.safetensors").read_bytes() for kind in ("whole", "cut")]
         assert files[0] == files[1], name
-    steps = [[(r["event"], r["step"], r.get("loss")) for r in read_log(tmp_path / kind / "log.jsonl")] for kind in ("whole", "cut")]
+    steps = [
+        [(r["event"], r["step"], r.get("loss")) for r in read_log(tmp_path / kind / "log.jsonl")]
+        for kind in ("whole", "cut")
+    ]
     assert steps[0] == steps[1]
 
 

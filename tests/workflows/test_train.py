@@ -53,7 +53,12 @@ def test_a_run_folder_holds_what_the_design_says(trained: TrainResult) -> None:
 
 def test_the_resolved_recipe_is_a_valid_input_that_leaves_nothing_open(trained: TrainResult, tmp_path: Path) -> None:
     config = compose([("r", read_recipe(trained.run / "recipe.toml"))])
-    assert None not in (config.optimizer.lr, config.training.batch_size, config.data.image_size, config.augmentation.crop)
+    assert None not in (
+        config.optimizer.lr,
+        config.training.batch_size,
+        config.data.image_size,
+        config.augmentation.crop,
+    )
     assert config.training.precision != "auto"
     again = train(recipe=trained.run / "recipe.toml", name="again", out=tmp_path)
     files = [result.run / "weights" / "last.safetensors" for result in (trained, again)]
@@ -81,7 +86,14 @@ def test_decisions_are_said_aloud(squares: Path, tmp_path: Path) -> None:
     settings = {"model": {"name": "resnet18"}, "training": {"epochs": 1, "batch_size": 72}, "data": {"image_size": 8}}
     train(squares, name="a", out=tmp_path, listener=heard, **settings)
     text = "\n".join(heard.lines)
-    for expected in ("image folder, 3 classes", "train 72", "stem for small images", "precision", "learning rate", "mirroring"):
+    for expected in (
+        "image folder, 3 classes",
+        "train 72",
+        "stem for small images",
+        "precision",
+        "learning rate",
+        "mirroring",
+    ):
         assert expected in text
 
 
@@ -103,7 +115,11 @@ def test_an_undivided_folder_is_divided_and_the_division_kept(tmp_path: Path) ->
         ({"model": {"arguments": {"depth": 3}}}, InputError, "does not take the argument 'depth'"),
         ({"model": {"freeze": "c9"}}, InputError, "Unknown stage of ResNet 'c9'"),
         ({"model": {"weights": "nowhere.pth"}}, InputError, "nowhere.pth"),
-        ({"model": {"weights": "imagenet-v9"}}, UnknownNameError, "Unknown published weights of resnet18 'imagenet-v9'"),
+        (
+            {"model": {"weights": "imagenet-v9"}},
+            UnknownNameError,
+            "Unknown published weights of resnet18 'imagenet-v9'",
+        ),
         ({"training": {"epoch": 3}}, ConfigError, "unknown key training.epoch"),
         ({"colour": 1}, ConfigError, "unknown key colour"),
         ({"data": {"format": "csv2"}}, UnknownNameError, "Unknown format 'csv2'"),

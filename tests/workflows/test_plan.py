@@ -1,0 +1,95 @@
+"""What is decided for the user, and that what the user said stands."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.config import RunConfig, compose
+from sightline.data.checks import Report, Sizes
+from sightline.data.index import Index
+from sightline.data.sources import TensorSource
+from sightline.errors import UnknownNameError
+from sightline.structures import Preprocessing
+from sightline.workflows.plan import complete
+
+
+def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, Preprocessing, str]:
+    source = TensorSource(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(images, -1, -1, -1), ["x"] * images)
+    splits = {"train": np.arange(images)}
+    index = Index(
+        source=source, labels=np.zeros(images, np.int64), class_names=("a", "b"), splits=splits, format="made up"
+    )
+    report = Report(images=images, faults=(), sizes=Sizes(side, side, side, side))
+    config, preprocessing, said = complete(compose([("test", sections)]), index, report)
+    return config, preprocessing, "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    ("side", "input_side", "resize", "stem", "crop"),
+    [
+        (28, 32, 32, "small", "shift"),
+        (32, 32, 32, "small", "shift"),
+        (60, 64, 64, "small", "shift"),
+        (64, 64, 64, "small", "shift"),
+        (65, 64, 64, "small", "shift"),
+        (100, 96, 110, "imagenet", "resized"),
+        (384, 224, 256, "imagenet", "resized"),
+    ],
+)
+def test_the_pictures_decide_size_stem_and_crop(side: int, input_side: int, resize: int, stem: str, crop: str) -> None:
+    config, preprocessing, said = planned(side)
+    assert (preprocessing.crop, preprocessing.resize) == (input_side, resize)
+    assert config.model.arguments["stem"] == stem
+    assert config.augmentation.crop == crop
+    assert f"{side} px" in said
+    assert ("stem for small images" in said) == (stem == "small")
+
+
+def test_what_was_given_stands_and_nothing_is_left_open() -> None:
+    given = {
+        "model": {"arguments": {"stem": "imagenet", "zero_init": False}},
+        "data": {"image_size": 48, "workers": 3},
+        "augmentation": {"crop": "paper"},
+        "optimizer": {"name": "sgd", "lr": 0.5, "weight_decay": 0.0},
+        "training": {"batch_size": 10, "precision": "float32"},
+    }
+    config, preprocessing, _ = planned(32, **given)
+    assert preprocessing == Preprocessing(resize=48, crop=48)
+    for section, values in given.items():
+        for name, value in values.items():
+            assert getattr(getattr(config, section), name) == value
+    again, *_ = complete_again(config)
+    assert again == config
+
+
+def complete_again(config: RunConfig) -> tuple[RunConfig, Preprocessing, str]:
+    from sightline.config import to_table
+
+    return planned(32, **to_table(config))
+
+
+def test_published_weights_bring_their_preprocessing_and_stem() -> None:
+    config, preprocessing, said = planned(32, model={"name": "resnet50", "weights": "imagenet"})
+    assert preprocessing == Preprocessing(resize=232, crop=224)
+    assert "stem" not in config.model.arguments
+    assert "zero_init" not in config.model.arguments
+    assert "as for the published weights" in said
+
+
+def test_weights_start_at_a_lower_rate() -> None:
+    scratch, *_ = planned(384)
+    tuned, *_ = planned(384, model={"weights": "imagenet"})
+    assert scratch.optimizer.lr is not None
+    assert tuned.optimizer.lr == pytest.approx(scratch.optimizer.lr / 10, rel=0.01)
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(1_999, 32), (2_000, 128)])
+def test_small_sets_get_small_batches(images: int, batch_size: int) -> None:
+    assert planned(32, images)[0].training.batch_size == batch_size
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown model 'vgg1'"):
+        planned(32, model={"name": "vgg1"})
