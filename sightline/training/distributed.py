@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sightline.device import pick_device
+from sightline.errors import TrainingError
 from sightline.metrics.metric import Metric
 
 _PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
@@ -93,6 +94,19 @@ def any_process(flag: bool, here: World) -> bool:
     value = torch.tensor([float(flag)], device=here.device)
     dist.all_reduce(value, op=dist.ReduceOp.MAX)
     return bool(value.item())
+
+
+def check_same(value: int, here: World) -> None:
+    """Raises `TrainingError` unless all processes have the same number: the step at which each of them begins."""
+    if here.size > 1:
+        bounds = torch.tensor([value, -value], device=here.device)
+        dist.all_reduce(bounds, op=dist.ReduceOp.MAX)
+        highest, lowest = int(bounds[0]), -int(bounds[1])
+        if highest != lowest:
+            raise TrainingError(
+                f"Some processes would begin at step {lowest}, others at {highest}. On several machines the run folder must lie "
+                "on a disk that all of them see."
+            )
 
 
 def share_from_first(tensors: dict[str, Tensor], here: World) -> None:

@@ -118,6 +118,7 @@ def fit(job: Job, here: World) -> LoopState:
     optimizer = build_optimizer(model, job.optimizer)
     average = WeightAverage(model, config.ema) if config.ema else None
     loop = restore(job, model, optimizer, average)
+    distributed.check_same(loop.step, here)
     total_steps = config.epochs * job.steps_per_epoch
     log = RunLog(job.run, tensorboard=config.tensorboard) if here.is_first else None
     if log:

@@ -13,7 +13,7 @@ from sightline.inference.predictor import load
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.predict import find_pictures, predict, write_predictions
 from sightline.workflows.train import TrainResult
-from tests.workflows.conftest import write_squares
+from tests.workflows.squares import write_squares
 
 
 def test_the_test_split_is_evaluated_by_default(trained: TrainResult) -> None:

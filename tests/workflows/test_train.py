@@ -20,7 +20,7 @@ from sightline.errors import (
 from sightline.training.claim import claim
 from sightline.training.runlog import Silence
 from sightline.workflows.train import TrainResult, resume, train
-from tests.workflows.conftest import QUICK, write_squares
+from tests.workflows.squares import QUICK, write_squares
 
 
 class Heard(Silence):
