@@ -39,7 +39,7 @@ def demo(out: str | Path = "runs/demo", *, listener: Listener | None = None) -> 
     )
     tested = evaluate(result.run, split="test", listener=listener)
     pictures = sorted((data / "test").rglob("*.png"))
-    shown = predict(result.run, pictures[:: max(1, len(pictures) // SHOWN)][:SHOWN], listener=listener)
+    shown = predict(result.run, [pictures[i * len(pictures) // SHOWN] for i in range(SHOWN)], listener=listener)
     written = write_predictions(shown, result.run / "pictures" / "predictions.csv")
     return {
         "data": str(data),

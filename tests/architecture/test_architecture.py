@@ -5,7 +5,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-import source_rules as rules
+
+from tests.architecture import source_rules as rules
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "sightline"

@@ -2,12 +2,11 @@
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -51,14 +50,29 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def verb(place, monkeypatch, capsys) -> Callable[..., SimpleNamespace]:
+    """One command in that folder, in this process: torch is loaded once for all of them."""
+    monkeypatch.chdir(place)
+
+    def run(*words: object, code: int = 0) -> SimpleNamespace:
+        capsys.readouterr()
+        ended = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        assert ended == code, captured.err
+        return SimpleNamespace(stdout=captured.out, stderr=captured.err)
+
+    return run
+
+
 def test_a_run_holds_what_the_pages_say(place) -> None:
     for name in ("weights/best.safetensors", "weights/last.safetensors", "metrics.json", "recipe.toml", "log.jsonl",
                  "splits.csv", "data.json", "state", "pictures/curves.png"):  # fmt: skip
         assert (place / "runs/first" / name).exists(), name
 
 
-def test_evaluate_agrees_with_itself(place) -> None:
-    result = json.loads(sightline("evaluate", "runs/first", "--split", "test", "--json", cwd=place).stdout)
+def test_evaluate_agrees_with_itself(place, verb) -> None:
+    result = json.loads(verb("evaluate", "runs/first", "--split", "test", "--json").stdout)
     assert result["images"] == 359 == sum(map(sum, result["confusion"]))
     right = sum(result["confusion"][k][k] for k in range(10))
     assert result["top1"] == pytest.approx(right / 359)
@@ -72,9 +86,9 @@ def test_evaluate_agrees_with_itself(place) -> None:
     assert by_file["confusion"] == result["confusion"]
 
 
-def test_predict_writes_what_it_shows(place) -> None:
+def test_predict_writes_what_it_shows(place, verb) -> None:
     out = place / "labels.csv"
-    done = sightline("predict", "runs/first", "digits/test/7", "digits/test/1/*.png", "--out", out, cwd=place)
+    done = verb("predict", "runs/first", "digits/test/7", "digits/test/1/*.png", "--out", out)
     with out.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(list((place / "digits/test/7").iterdir())) + len(list((place / "digits/test/1").iterdir()))
@@ -83,14 +97,14 @@ def test_predict_writes_what_it_shows(place) -> None:
     assert first[:2] == [rows[0]["path"], rows[0]["label_1"]]
     with Image.open(place / "labels.png") as sheet:
         assert sheet.width > 500
-    sightline("predict", "runs/first", "digits/test/7", "--out", out, cwd=place, code=2)
+    verb("predict", "runs/first", "digits/test/7", "--out", out, code=2)
 
 
-def test_predict_names_the_pictures_that_it_cannot_read(place, tmp_path) -> None:
+def test_predict_names_the_pictures_that_it_cannot_read(place, verb, tmp_path) -> None:
     good = next((place / "digits/test/7").iterdir())
     (tmp_path / "good.png").write_bytes(good.read_bytes())
     (tmp_path / "torn.png").write_bytes(good.read_bytes()[:60])
-    done = sightline("predict", "runs/first", tmp_path, "--json", cwd=place, code=1)
+    done = verb("predict", "runs/first", tmp_path, "--json", code=1)
     rows = {Path(row["path"]).name: row for row in json.loads(done.stdout)["predictions"]}
     assert rows["good.png"]["error"] is None
     assert rows["torn.png"]["top"] == []
@@ -118,18 +132,16 @@ def test_predict_names_the_pictures_that_it_cannot_read(place, tmp_path) -> None
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_input_is_a_paragraph(place, words, said, capsys, monkeypatch) -> None:
-    monkeypatch.chdir(place)
+def test_wrong_input_is_a_paragraph(place, verb, words, said) -> None:
     if words[-1] == "one-class":
         make_folder(place / "one-class", ["only"])
     if words[-1] == "others":
         make_folder(place / "others", ["cat", "dog"])
-    assert main(words) == 2
-    shown = capsys.readouterr()
-    assert said in " ".join(shown.err.split())
-    assert "sightline: " in shown.err
-    assert "bug" not in shown.err
-    assert shown.out == ""
+    done = verb(*words, code=2)
+    assert said in " ".join(done.stderr.split())
+    assert "sightline: " in done.stderr
+    assert "bug" not in done.stderr
+    assert done.stdout == ""
 
 
 def make_folder(folder: Path, classes: list[str]) -> None:
@@ -137,45 +149,6 @@ def make_folder(folder: Path, classes: list[str]) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(20):
             Image.new("RGB", (16, 16), (number, 9, 9)).save(folder / name / f"{number}.png")
-
-
-def test_ctrl_c_saves_and_the_command_it_prints_goes_on(place) -> None:
-    name = "stopped"
-    words = ["train", "digits", "--epochs", "30", "--name", name, *TINY]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "sightline", *words],
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for(place / "runs" / name / "weights/last.safetensors", child)
-    os.kill(child.pid, signal.SIGINT)
-    _, talk = child.communicate(timeout=120)
-    assert child.returncode == 1, talk
-    said = [line for line in talk.splitlines() if "Go on with: " in line]
-    assert said == [f"Stopped and saved. Go on with: sightline train --resume runs/{name}"]
-    recipe = place / "runs" / name / "recipe.toml"
-    # The end is near enough for a test when there are only a few epochs left.
-    recipe.write_text(recipe.read_text().replace("epochs = 30", "epochs = 3"))
-    done = sightline("train", "--resume", f"runs/{name}", "--json", cwd=place)
-    assert json.loads(done.stdout)["finished"] is True
-
-
-def wait_for(path: Path, child: subprocess.Popen[str], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert child.poll() is None, child.communicate()
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.1)
-
-
-def test_two_processes_train_one_run(place) -> None:
-    done = sightline(
-        "train", "digits", "--epochs", "1", "--name", "two", "--processes", "2", *TINY, "--json", cwd=place
-    )
-    assert json.loads(done.stdout)["finished"] is True
-    assert done.stderr.count("data: image folder") == 1
 
 
 def test_the_demo_leaves_what_it_names(tmp_path, monkeypatch, capsys) -> None:
