@@ -4,6 +4,7 @@ Everything that Sightline keeps goes through `write_atomic`: temporary file in t
 Every step is one call to `os`, so that a test can stop after each of them in turn.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -28,7 +29,8 @@ def write_atomic(path: Path, content: bytes) -> None:
         os.replace(temporary, path)  # noqa: PTH105 - the tests count calls to os
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise storage_error(path, error) from error
 
 

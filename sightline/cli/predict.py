@@ -51,7 +51,7 @@ def predict(
     if as_json:
         print_json({"run": run, **as_object(result), "files": files})
     else:
-        print_predictions(result)
+        print_predictions(result, f"all are in {out}" if out is not None else "--out FILE.csv writes all of them")
         for file in files:
             print(f"wrote {file}")
     raise typer.Exit(1 if unreadable else 0)
@@ -83,8 +83,8 @@ def as_object(result: "PredictResult") -> dict[str, Any]:
     return {"class_names": result.class_names, "predictions": rows}
 
 
-def print_predictions(result: "PredictResult") -> None:
-    """A table of the first pictures, and how many more there are."""
+def print_predictions(result: "PredictResult", where: str) -> None:
+    """A table of the first pictures, how many more there are, and where they all can be had."""
     readable = [row for row in result.rows if row.error is None]
     cells = []
     for row in readable[:ROWS_SHOWN]:
@@ -93,4 +93,4 @@ def print_predictions(result: "PredictResult") -> None:
     if cells:
         print_table(("picture", "label", "score", "then"), cells, numbers=("score",))
     if len(readable) > ROWS_SHOWN:
-        print(f"... and {len(readable) - ROWS_SHOWN} more; --out FILE.csv writes all of them.")
+        print(f"... and {len(readable) - ROWS_SHOWN} more; {where}.")

@@ -178,7 +178,8 @@ def _is_child() -> bool:
 def _print(result: "TrainResult") -> None:
     value = result.metrics.get(result.headline)
     best = f"best validation {result.headline} {value:.4f} in epoch {result.best_epoch}, " if value is not None else ""
-    print(f"{best}{result.epochs} epochs in {duration(result.seconds)}")
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+    print(f"{best}{epochs} in {duration(result.seconds)}")
     print(f"run: {result.run}")
     if result.finished:
         print(f"next: sightline evaluate {result.run}")

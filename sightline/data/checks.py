@@ -77,8 +77,8 @@ class Report:
         share = len(self.faults) / self.images
         return "\n".join(
             [
-                f"{len(self.faults)} of {self.images} pictures ({share:.1%}) cannot be decoded; "
-                f"{tolerance:.1%} may be lost. Repair or remove them, or allow more with --set data.max_bad={_above(share)}:",
+                f"{len(self.faults)} of {self.images} pictures ({share:.2%}) cannot be decoded; "
+                f"{tolerance:.2%} may be lost. Repair or remove them, or allow more with --set data.max_bad={_above(share)}:",
                 *lines,
                 *more,
             ]

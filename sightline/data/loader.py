@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,9 +93,7 @@ class PictureLoader(DataLoader[Batch]):
     """A `DataLoader` of batches that raises a sample's `DataError` as it was, from whichever process it comes."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        with warnings.catch_warnings():
-            # Python >= 3.12 warns of any fork in a process that has threads. Ours only read, decode and use one thread.
-            warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        with _quiet():
             batches = super().__iter__()
         while (batch := next(batches, None)) is not None:
             if isinstance(batch, DataError):
@@ -167,18 +166,30 @@ def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataErro
 
 
 def _loader(samples: Samples, batches: Any, workers: int) -> PictureLoader:
-    return PictureLoader(
-        samples,  # type: ignore[arg-type]
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_collate_or_error,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
-        # A forked worker shares the pictures in memory with this process, where a spawned one would copy them.
-        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-        # The loader draws a seed for its workers; from a generator of its own, it leaves the caller's alone.
-        generator=torch.Generator().manual_seed(0),
-    )
+    with _quiet():
+        return PictureLoader(
+            samples,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_collate_or_error,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_start_worker,
+            # A forked worker shares the pictures in memory with this process, where a spawned one would copy them.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            # The loader draws a seed for its workers; from a generator of its own, it leaves the caller's alone.
+            generator=torch.Generator().manual_seed(0),
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without two warnings that tell a user nothing to act on."""
+    with warnings.catch_warnings():
+        # Python >= 3.12 warns of any fork in a process that has threads. Ours only read, decode and use one thread.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        # More workers than cores were asked for then; they wait for each other, and nothing else is wrong with them.
+        warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
+        yield
 
 
 def _start_worker(worker: int) -> None:

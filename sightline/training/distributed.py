@@ -60,6 +60,12 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def barrier(here: World) -> None:
+    """Wait until every process is here."""
+    if here.size > 1:
+        dist.barrier()
+
+
 def wrap(model: nn.Module, here: World) -> nn.Module:
     """`model` with gradients averaged over all processes; `model` itself when alone."""
     if here.size == 1:

@@ -24,8 +24,8 @@ class Interruption:
 
     def __exit__(self, *_: object) -> None:
         if self._main:
-            for number, handler in zip(self._SIGNALS, self._before, strict=True):
-                signal.signal(number, handler)
+            for number, before in zip(self._SIGNALS, self._before, strict=True):
+                signal.signal(number, before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sightline.config import compose
 from sightline.data.samples import write_digits
-from sightline.errors import InputError
+from sightline.errors import InputError, TrainingError
 from sightline.training.runlog import Listener, Silence
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.predict import predict, write_predictions
@@ -37,6 +37,8 @@ def demo(out: str | Path = "runs/demo", *, listener: Listener | None = None) -> 
     result = start(
         compose([("demo", {**RECIPE, "data": {"path": str(data)}})]), name="classifier", out=out, listener=listener
     )
+    if not result.finished:
+        raise TrainingError(f"The demo was stopped while it trained. Go on with: sightline train --resume {result.run}")
     tested = evaluate(result.run, split="test", listener=listener)
     pictures = sorted((data / "test").rglob("*.png"))
     shown = predict(result.run, [pictures[i * len(pictures) // SHOWN] for i in range(SHOWN)], listener=listener)

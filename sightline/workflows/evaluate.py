@@ -89,7 +89,7 @@ def _index(run: Path, header: Header, data: str | Path | None, listener: Listene
         index = read(Path(recipe["path"]), recipe.get("format"))
         if (run / "splits.csv").is_file():
             index = read_splits(index, run / "splits.csv")
-    for line in (*index.ignored, *index.notes):
+    for line in (*(f"ignored: {name}" for name in index.ignored), *index.notes):
         listener.say(line)
     return _relabelled(index, header.class_names)
 

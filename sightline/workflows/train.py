@@ -29,7 +29,7 @@ from sightline.report.curves import draw_curves
 from sightline.structures import Preprocessing
 from sightline.tasks import TASKS
 from sightline.training.claim import claim
-from sightline.training.distributed import World, world
+from sightline.training.distributed import World, barrier, world
 from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.trainer import Job, fit
 from sightline.workflows.plan import check_processes, complete
@@ -73,8 +73,8 @@ def train(
     >>> import tempfile
     >>> from sightline.data.samples import write_digits
     >>> folder = Path(tempfile.mkdtemp())
-    >>> few = {"data": {"image_size": 8}, "training": {"epochs": 1, "batch_size": 256}}
-    >>> result = train(write_digits(folder / "digits"), name="first", out=folder, **few)
+    >>> quick = {"model": {"arguments": {"stem": "imagenet"}}, "training": {"epochs": 1, "batch_size": 128}}
+    >>> result = train(write_digits(folder / "digits"), name="first", out=folder, **quick)
     >>> result.finished, result.headline, sorted(path.name for path in (result.run / "weights").iterdir())
     (True, 'top1', ['best.safetensors', 'last.safetensors'])
     """
@@ -98,6 +98,7 @@ def start(
     config = replace(config, data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())))
     with world() as here:
         run = _run_folder(config, name, Path(out), fresh=here.is_first)
+        barrier(here)  # all have chosen the same free name before one takes it
         index = read(Path(config.data.path), config.data.format)
         index = with_splits(index, seed=config.data.split_seed, val=config.data.val, test=config.data.test)
         index, report = _checked(index, config, listener, here)
@@ -182,7 +183,7 @@ def _checked(index: Index, config: RunConfig, listener: Listener, here: World) -
 def _say_plan(index: Index, config: RunConfig, said: list[str], listener: Listener) -> None:
     counts = ", ".join(f"{name} {len(positions)}" for name, positions in index.splits.items())
     listener.say(f"data: {index.format}, {len(index.class_names)} classes, pictures: {counts}")
-    for line in (*index.ignored, *index.notes, *said):
+    for line in (*(f"ignored: {name}" for name in index.ignored), *index.notes, *said):
         listener.say(line)
 
 

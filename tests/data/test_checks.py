@@ -46,7 +46,7 @@ def test_too_many_faults_stop_and_say_what_to_set(folder: Path) -> None:
         report.without_faults(index)
     lines = str(caught.value).splitlines()
     assert lines[0] == (
-        "3 of 44 pictures (6.8%) cannot be decoded; 1.0% may be lost. "
+        "3 of 44 pictures (6.82%) cannot be decoded; 1.00% may be lost. "
         "Repair or remove them, or allow more with --set data.max_bad=0.07:"
     )
     assert lines[1] == "train/a/3.png: the file is empty."
