@@ -27,7 +27,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     # torchrun would give each process one thread; the cores are shared equally instead.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     # Its log repeats at length what the process that failed has said in a sentence.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     try:
         options = ["--standalone", f"--nproc-per-node={processes}"]
         run(parse_args([*options, "-m", "sightline", *arguments]))  # type: ignore[no-untyped-call]
@@ -35,4 +35,6 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         return max(1, error.get_first_failure()[1].exitcode)
     except (SignalException, KeyboardInterrupt):
         return 1
+    finally:
+        logging.disable(logging.NOTSET)
     return 0
