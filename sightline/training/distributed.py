@@ -102,6 +102,15 @@ def any_process(flag: bool, here: World) -> bool:
     return bool(value.item())
 
 
+def as_the_first(flag: bool, here: World) -> bool:
+    """What the first process measured or chose; the others do the same."""
+    if here.size == 1:
+        return flag
+    value = torch.tensor([float(flag)], device=here.device)
+    dist.broadcast(value, src=0)
+    return bool(value.item())
+
+
 def check_same(value: int, here: World) -> None:
     """Raises `TrainingError` unless all processes have the same number: the step at which each of them begins."""
     if here.size > 1:

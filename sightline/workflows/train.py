@@ -29,7 +29,7 @@ from sightline.report.curves import draw_curves
 from sightline.structures import Preprocessing
 from sightline.tasks import TASKS
 from sightline.training.claim import claim
-from sightline.training.distributed import World, barrier, world
+from sightline.training.distributed import World, as_the_first, barrier, world
 from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.trainer import Job, fit
 from sightline.workflows.plan import check_processes, complete
@@ -104,6 +104,8 @@ def start(
         index, report = _checked(index, config, listener, here)
         config, preprocessing, said = complete(config, index, report)
         check_processes(config, here.size)
+        fast_bf16 = as_the_first(config.training.precision == "bf16", here)
+        config = replace(config, training=replace(config.training, precision="bf16" if fast_bf16 else "float32"))
         if here.is_first:
             _say_plan(index, config, said, listener)
         job = _job(run, index, config, preprocessing, listener, here, fresh=True)
