@@ -16,8 +16,11 @@ Key = tuple[int, int]
 """(epoch, position in the index): what a loader asks for."""
 
 
+Transform = Callable[[Tensor], Tensor]
+
+
 class Samples(Dataset[Sample]):
-    """The pictures at `positions` of an index, transformed.
+    """The pictures at `positions` of an index, transformed by `transform`, or by that of the epoch when there is one for each.
 
     With a seed, the random numbers that `transform` and `mix` draw from torch's default generator depend on
     (seed, epoch, position) alone, and the generator is left as it was. Without one nothing is seeded: for evaluation.
@@ -27,7 +30,7 @@ class Samples(Dataset[Sample]):
         self,
         index: Index,
         positions: Sequence[int] | np.ndarray,
-        transform: Callable[[Tensor], Tensor],
+        transform: Transform | Sequence[Transform],
         seed: int | None = None,
         mix: Mix | None = None,
     ) -> None:
@@ -45,12 +48,12 @@ class Samples(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         epoch, position = key
         if self.seed is None:
-            return self._sample(position)
+            return self._sample(epoch, position)
         generator = torch.default_generator
         before = generator.get_state()
         try:
             generator.manual_seed(mixed_seed(self.seed, epoch, position))
-            return self._sample(position)
+            return self._sample(epoch, position)
         finally:
             generator.set_state(before)
 
@@ -61,17 +64,18 @@ class Samples(Dataset[Sample]):
         except DataError as error:
             return [error]
 
-    def _sample(self, position: int) -> Sample:
-        image, label = self._picture(position)
+    def _sample(self, epoch: int, position: int) -> Sample:
+        image, label = self._picture(epoch, position)
         if self.mix is None:
             return Sample(image, ClassificationTarget(label), position)
         partner = int(self.positions[int(torch.randint(len(self.positions), ()))])
-        other, second_label = self._picture(partner)
+        other, second_label = self._picture(epoch, partner)
         image, share = self.mix(image, other)
         return Sample(image, ClassificationTarget(label, second_label, share), position)
 
-    def _picture(self, position: int) -> tuple[Tensor, int]:
-        return self.transform(self.index.source.image(position)), int(self.index.labels[position])
+    def _picture(self, epoch: int, position: int) -> tuple[Tensor, int]:
+        transform = self.transform if callable(self.transform) else self.transform[epoch]
+        return transform(self.index.source.image(position)), int(self.index.labels[position])
 
 
 def mixed_seed(*numbers: int) -> int:

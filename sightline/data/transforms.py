@@ -57,6 +57,11 @@ class Augmentation:
     """Probability that a random box is filled with the mean colour, 0..1 (Zhong et al. 2020: 0.5)."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution, 0 = off (Zhang et al. 2018: 0.2 for ImageNet, 1 for CIFAR-10)."""
+    start_size: float = 1.0
+    """Side of the pictures in the first epochs, as a share of the input side, 0..1 (progressive resizing: coarse features are
+    learnt at a fraction of the cost); 1 = the whole side from the start."""
+    full_size_at: float = 0.8
+    """Share of the epochs after which the side has grown to the whole, in steps of 8 pixels, 0..1."""
     cutmix: float = 0.0
     """Alpha of cutmix's Beta distribution, 0 = off (Yun et al. 2019: 1). With mixup too, each sample has one of both."""
 
@@ -69,6 +74,10 @@ class Augmentation:
         for name in ("alexnet_color", "mixup", "cutmix"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is at least 0, got {getattr(self, name)}")
+        if not (0 < self.start_size <= 1 and 0 < self.full_size_at <= 1):
+            raise ConfigError(
+                f"start_size and full_size_at are above 0 and at most 1, got {self.start_size} and {self.full_size_at}"
+            )
         if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
             raise ConfigError(f"scale is two shares with 0 < smallest <= largest <= 1, got {self.scale}")
         if not (len(self.ratio) == 2 and 0 < self.ratio[0] <= self.ratio[1]):
@@ -100,6 +109,27 @@ def train_transform(
     if augmentation.erasing:
         steps.append(v2.RandomErasing(augmentation.erasing, value=[round(255 * part) for part in mean]))
     return _Chain(steps)
+
+
+def train_transforms(
+    augmentation: Augmentation, size: int, epochs: int, mean: tuple[float, float, float] = IMAGENET_MEAN
+) -> list[Callable[[Tensor], Tensor]]:
+    """`train_transform` for each epoch, with the side that `start_size` and `full_size_at` give it.
+
+    >>> growing = train_transforms(Augmentation(crop="shift", start_size=0.5), 32, epochs=10)
+    >>> [transform(torch.zeros(3, 32, 32, dtype=torch.uint8)).shape[-1] for transform in growing]
+    [16, 16, 16, 24, 24, 24, 32, 32, 32, 32]
+    """
+    sides = [_side(augmentation, size, epoch / epochs) for epoch in range(epochs)]
+    made = {side: train_transform(augmentation, side, mean) for side in set(sides)}
+    return [made[side] for side in sides]
+
+
+def _side(augmentation: Augmentation, size: int, progress: float) -> int:
+    grown = min(1.0, progress / augmentation.full_size_at)
+    share = augmentation.start_size + (1 - augmentation.start_size) * grown
+    rounded = min(size, max(8, round(size * share / 8) * 8))
+    return min(size, rounded, key=lambda side: abs(side - size * share))
 
 
 def eval_transform(preprocessing: Preprocessing, crops: int = 1) -> Callable[[Tensor], Tensor]:

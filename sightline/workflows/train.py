@@ -18,7 +18,7 @@ from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.loader import eval_loader, train_loader
 from sightline.data.splits import read_splits, with_splits, write_splits
-from sightline.data.transforms import eval_transform, train_transform
+from sightline.data.transforms import eval_transform, train_transforms
 from sightline.device import keep_freed_memory
 from sightline.errors import CheckpointError, ConfigError, DataError
 from sightline.files import write_atomic, write_json
@@ -214,8 +214,8 @@ def _job(
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
     train_positions = index.positions("train")
-    transform = train_transform(config.augmentation, preprocessing.crop, preprocessing.mean)
-    samples = Samples(index, train_positions, transform, seed=config.seed, mix=config.augmentation.mixing())
+    transforms = train_transforms(config.augmentation, preprocessing.crop, config.training.epochs, preprocessing.mean)
+    samples = Samples(index, train_positions, transforms, seed=config.seed, mix=config.augmentation.mixing())
     val_samples = Samples(index, index.positions("val"), eval_transform(preprocessing))
     steps = -(-len(train_positions) // batch_size)
     return Job(

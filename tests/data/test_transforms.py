@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightline.data.transforms import Augmentation, _reflected, eval_transform, train_transform
+from sightline.data.transforms import Augmentation, _reflected, eval_transform, train_transform, train_transforms
 from sightline.errors import ConfigError
 from sightline.structures import Preprocessing
 
@@ -130,3 +130,21 @@ def test_mixing_is_on_when_one_of_both_is() -> None:
 def test_crops_are_one_or_ten() -> None:
     with pytest.raises(ConfigError, match=r"crops is 1 .* or 10 .*, got 5"):
         eval_transform(Preprocessing(resize=32, crop=32), crops=5)
+
+
+def test_pictures_grow_with_the_epochs_and_end_whole() -> None:
+    def sides(size: int, epochs: int, **options: float) -> list[int]:
+        transforms = train_transforms(Augmentation(crop="shift", **options), size, epochs)  # type: ignore[arg-type]
+        return [transform(torch.zeros(3, size, size, dtype=torch.uint8)).shape[-1] for transform in transforms]
+
+    assert sides(32, 20, start_size=0.75) == [24] * 8 + [32] * 12
+    assert sides(32, 5) == [32] * 5
+    assert sides(256, 4, start_size=0.5, full_size_at=1.0) == [128, 160, 192, 224]
+    assert sides(20, 3, start_size=0.9)[-1] == 20
+    assert min(sides(8, 10, start_size=0.1)) == 8
+
+
+def test_a_growth_out_of_range_is_refused() -> None:
+    for options in ({"start_size": 0.0}, {"start_size": 1.5}, {"full_size_at": 0.0}):
+        with pytest.raises(ConfigError, match="start_size and full_size_at are above 0 and at most 1"):
+            Augmentation(**options)  # type: ignore[arg-type]
