@@ -34,6 +34,10 @@ class ModelConfig:
     arguments: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the network's builder; the stem is chosen from the data when it is not among them."""
 
+    def __post_init__(self) -> None:
+        if "num_classes" in self.arguments:
+            raise ConfigError("model.arguments.num_classes: the number of classes comes from the data; leave it out.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
@@ -81,6 +85,10 @@ class RunConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed: expected a whole number, 0 <= seed < 2**63, got {self.seed}.")
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

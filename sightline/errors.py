@@ -2,7 +2,8 @@
 
     SightlineError               the work failed                                  exit code 1
     ├── StorageError             a file could not be written (disk full, no permission)
-    ├── TrainingError            the loss is no longer a number, a process died
+    ├── TrainingError            the loss is no longer a number
+    │   └── PeerError            another process of the training ended
     └── InputError               what the user gave is wrong                      exit code 2
         ├── DataError            a data set cannot be read: says file, line or row
         │   └── ImageError       one picture cannot be decoded: says which and why
@@ -31,6 +32,10 @@ class StorageError(SightlineError):
 
 class TrainingError(SightlineError):
     """Training cannot go on."""
+
+
+class PeerError(TrainingError):
+    """Another process of the training ended; it has said why, if it could."""
 
 
 class InputError(SightlineError):

@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from sightline.errors import InputError, SightlineError
+from sightline.errors import InputError, PeerError, SightlineError
 
 TRACEBACK = "SIGHTLINE_TRACEBACK"
 """Environment variable; with it set to 1, a bug shows its traceback."""
@@ -62,8 +62,8 @@ def paragraph(text: str, width: int | None = None) -> str:
 
 
 def _said_by_another(error: SightlineError) -> bool:
-    """Of several processes, all find the same fault in what the user gave; the first one says it."""
-    return isinstance(error, InputError) and os.environ.get("RANK", "0") != "0"
+    """Of several processes, all find the same fault in what the user gave, or the same one missing; the first one says it."""
+    return isinstance(error, InputError | PeerError) and os.environ.get("RANK", "0") != "0"
 
 
 def _report_bug(error: BaseException) -> None:

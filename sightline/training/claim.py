@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sightline.errors import CheckpointError
+from sightline.files import TEMPORARY_SUFFIX, storage_error
 
 
 @contextmanager
@@ -16,10 +17,18 @@ def claim(run: Path) -> Iterator[None]:
         return
     import fcntl
 
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("a") as lock:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock = (run / ".lock").open("a")
+    except OSError as error:
+        raise storage_error(run / ".lock", error) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CheckpointError(f"Another process is training in {run}. Wait for it, or stop it first.") from error
+        for unfinished in run.rglob(
+            f".*{TEMPORARY_SUFFIX}"
+        ):  # what a process that was killed while it wrote left behind
+            unfinished.unlink(missing_ok=True)
         yield

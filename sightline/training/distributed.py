@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sightline.device import pick_device
-from sightline.errors import TrainingError
+from sightline.errors import PeerError, TrainingError
 from sightline.metrics.metric import Metric
 
 _PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
@@ -50,6 +50,13 @@ def world() -> Iterator[World]:
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
     try:
         yield World(dist.get_rank(), dist.get_world_size(), device)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise PeerError(
+                "Another process of this training ended, so this one cannot go on. It has said why; if it has not, the system "
+                "ended it, often for want of memory. What was saved is intact: go on with --resume."
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()
 

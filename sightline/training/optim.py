@@ -40,6 +40,13 @@ class OptimizerConfig:
             raise ConfigError(f"optimizer.warmup: expected a share of all steps, 0 <= warmup < 1, got {self.warmup}.")
         if not 0 <= self.momentum < 1 or not 0 <= self.beta2 < 1:
             raise ConfigError(f"optimizer.momentum and beta2: expected 0..1, got {self.momentum} and {self.beta2}.")
+        if not 0 <= self.final_lr <= 1:
+            raise ConfigError(f"optimizer.final_lr: expected a share of the peak, 0..1, got {self.final_lr}.")
+        if self.step_factor <= 0 or not all(0 <= share <= 1 for share in self.step_at):
+            raise ConfigError(
+                f"optimizer.step_factor and step_at: expected a positive factor and shares of all steps, 0..1, "
+                f"got {self.step_factor} and {list(self.step_at)}."
+            )
         if self.weight_decay is not None and self.weight_decay < 0:
             raise ConfigError(f"optimizer.weight_decay: expected 0 or more, got {self.weight_decay}.")
 

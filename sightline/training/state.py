@@ -73,6 +73,11 @@ def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], LoopState] |
     return parts, loop
 
 
+def has_state(folder: Path) -> bool:
+    """Whether there is a complete state under `folder`."""
+    return any(_is_complete(path) for path in folder.glob("step-*"))
+
+
 def _is_complete(state: Path) -> bool:
     try:
         manifest = json.loads((state / "manifest.json").read_text())

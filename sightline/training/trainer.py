@@ -119,6 +119,9 @@ def fit(job: Job, here: World) -> LoopState:
     average = WeightAverage(model, config.ema) if config.ema else None
     loop = restore(job, model, optimizer, average)
     distributed.check_same(loop.step, here)
+    if loop.step == 0:
+        # What training starts from may be gone when it is resumed: weights from a file, a folder that moved.
+        save(job, model, optimizer, average, loop, here)
     total_steps = config.epochs * job.steps_per_epoch
     log = RunLog(job.run, tensorboard=config.tensorboard) if here.is_first else None
     if log:

@@ -17,7 +17,7 @@ from sightline.data.loader import eval_loader
 from sightline.data.splits import read_splits
 from sightline.data.transforms import eval_transform
 from sightline.device import autocast, keep_freed_memory
-from sightline.errors import DataError
+from sightline.errors import DataError, StorageError
 from sightline.inference.predictor import Predictor, load
 from sightline.report.confusion import draw_confusion
 from sightline.tasks.task import evaluate as evaluate_task
@@ -52,8 +52,8 @@ def evaluate(
     for fault in report.faults:
         listener.say(f"unreadable: {fault.name}: {fault.reason}")
     max_bad = predictor.header.recipe.get("data", {}).get("max_bad", 0.01)
-    readable = report.without_faults(index.divided({"test": positions}), max_bad).positions("test")
-    samples = Samples(index, readable, eval_transform(predictor.header.preprocessing, crops))
+    readable = report.without_faults(index.divided({"test": positions}), max_bad)
+    samples = Samples(readable, readable.positions("test"), eval_transform(predictor.header.preprocessing, crops))
     values = _measured(predictor, samples)
     result = {
         "run": str(run),
@@ -67,7 +67,11 @@ def evaluate(
     }
     if run.is_dir():
         title = f"{split}: top-1 {values['top1']:.3f} of {values['images']} images"
-        draw_confusion(values["confusion"], predictor.class_names, run / "pictures" / f"confusion_{split}.png", title)
+        path = run / "pictures" / f"confusion_{split}.png"
+        try:
+            draw_confusion(values["confusion"], predictor.class_names, path, title)
+        except StorageError as error:  # a run that may only be read can still be measured
+            listener.say(str(error))
     return result
 
 

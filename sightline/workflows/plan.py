@@ -4,13 +4,15 @@ import inspect
 import math
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from sightline.config import RunConfig
+from sightline import checkpoint
+from sightline.config import ModelConfig, RunConfig
 from sightline.data.checks import Report
 from sightline.data.index import Index
 from sightline.device import pick_device, pick_precision
-from sightline.errors import ConfigError, UnknownNameError
+from sightline.errors import CheckpointError, ConfigError, UnknownNameError
 from sightline.models import MODELS
 from sightline.models.weights import DEFAULT, Published, find
 from sightline.structures import Preprocessing
@@ -72,14 +74,36 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
     """Arguments of the network that were left open and that its builder takes."""
     model = config.model
     taken = inspect.signature(MODELS[model.name]).parameters
-    chosen: dict[str, Any] = {}
-    if "stem" in taken and published(config) is None:
+    chosen = dict(_inherited(model))
+    if "stem" in taken and "stem" not in chosen and published(config) is None:
         chosen["stem"] = "small" if size <= SMALL_IMAGE else "imagenet"
         if chosen["stem"] == "small" and "stem" not in model.arguments:
             said.append(f"stem for small images in {model.name} (--set model.arguments.stem=imagenet for the paper's)")
     if "zero_init" in taken and model.weights == "none":
         chosen["zero_init"] = True
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
+
+
+def _inherited(model: ModelConfig) -> dict[str, Any]:
+    """The arguments that a run or a weights file of ours was built with: other ones would load and be less accurate.
+
+    Raises `ConfigError` when one of them was given otherwise.
+    """
+    weights = Path(model.weights)
+    path = weights / "weights" / "best.safetensors" if weights.is_dir() else weights
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    try:
+        header = checkpoint.load(path).header
+    except CheckpointError:  # tensors of someone else, which say nothing about their network
+        return {}
+    kept = {name: value for name, value in header.arguments.items() if name != "zero_init"}
+    for name, value in kept.items():
+        if model.arguments.get(name, value) != value:
+            raise ConfigError(
+                f"model.arguments.{name}: {weights} was trained with {value!r}, got {model.arguments[name]!r}. Leave it out."
+            )
+    return kept if header.architecture == model.name else {}
 
 
 def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:

@@ -90,7 +90,7 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
     for path in (out, sheet):
         if path.exists() and not overwrite:
             raise InputError(f"{path} exists already and is not overwritten. Choose another name, or say --overwrite.")
-    write_atomic(out, writers[out.suffix.lower()](result).encode())
+    write_atomic(out, writers[out.suffix.lower()](result).encode(errors="backslashreplace"))
     tiles = []
     for row in [row for row in result.rows if row.top][:SHEET_TILES]:
         name, score = row.top[0]

@@ -20,7 +20,7 @@ from sightline.data.loader import eval_loader, train_loader
 from sightline.data.splits import read_splits, with_splits, write_splits
 from sightline.data.transforms import eval_transform, train_transforms
 from sightline.device import keep_freed_memory
-from sightline.errors import CheckpointError, ConfigError, DataError
+from sightline.errors import CheckpointError, ConfigError, DataError, InputError, StorageError, TrainingError
 from sightline.files import write_atomic, write_json
 from sightline.models import create_model
 from sightline.models.backbone import Backbone
@@ -31,6 +31,7 @@ from sightline.tasks import TASKS
 from sightline.training.claim import claim
 from sightline.training.distributed import World, as_the_first, barrier, world
 from sightline.training.runlog import Listener, Silence, read_log
+from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
 from sightline.workflows.plan import check_processes, complete
 
@@ -96,6 +97,9 @@ def start(
         raise ConfigError("No data given: name a folder or file, or set data.path in the recipe.")
     # Recipes of runs must mean the same from every folder.
     config = replace(config, data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())))
+    if config.model.weights != "none" and not config.model.weights.startswith(DEFAULT):
+        weights = str(Path(config.model.weights).expanduser().absolute())
+        config = replace(config, model=replace(config.model, weights=weights))
     with world() as here:
         run = _run_folder(config, name, Path(out), fresh=here.is_first)
         barrier(here)  # all have chosen the same free name before one takes it
@@ -117,11 +121,14 @@ def start(
 def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
     """Go on with a run from its newest complete state, to the same weights as if it had never stopped.
 
-    Raises `CheckpointError` when `run` is no run folder, `DataError` when the data changed since.
+    Raises `CheckpointError` when `run` is no run folder or holds no state, `DataError` when the names, labels or classes of the
+    data changed since.
     """
     run, listener = Path(run), listener or Silence()
     if not (run / "recipe.toml").is_file() or not (run / "data.json").is_file():
         raise CheckpointError(f"{run} is not a run that can be resumed: it has no recipe.toml and data.json.")
+    if not has_state(run / "state"):
+        raise CheckpointError(f"{run} was stopped before anything was saved. Remove it and start again.")
     config = compose([(str(run / "recipe.toml"), read_recipe(run / "recipe.toml"))])
     kept = json.loads((run / "data.json").read_text())
     with world() as here:
@@ -138,12 +145,21 @@ def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
 
 def _fit(job: Job, here: World) -> TrainResult:
     keep_freed_memory()
-    with claim(job.run) if here.is_first else nullcontext():
-        loop = fit(job, here)
+    try:
+        with claim(job.run) if here.is_first else nullcontext():
+            loop = fit(job, here)
+    except InputError as error:
+        if here.is_first:
+            raise
+        # What is wrong with the input is said by the first process, since all find it; this one alone found this.
+        raise TrainingError(f"Process {here.rank}: {error}") from error
     metrics = {}
     if here.is_first and (job.run / "metrics.json").exists():
         metrics = json.loads((job.run / "metrics.json").read_text())
-        draw_curves(read_log(job.run / "log.jsonl"), job.task.headline, job.run / "pictures" / "curves.png")
+        try:
+            draw_curves(read_log(job.run / "log.jsonl"), job.task.headline, job.run / "pictures" / "curves.png")
+        except StorageError as error:  # the weights are what counts
+            job.listener.say(str(error))
     return TrainResult(
         run=job.run,
         finished=loop.stopped_early or loop.step >= job.training.epochs * job.steps_per_epoch,
@@ -202,14 +218,11 @@ def _job(
     torch.manual_seed(config.seed)
     classes = len(index.class_names)
     model = create_model(config.model.name, num_classes=classes, **config.model.arguments)
-    licence = ""
-    if fresh and config.model.weights != "none":
-        loaded = _initialised(model, config)
-        licence = loaded.licence or ""
-        if here.is_first:
-            listener.say(_told(loaded))
+    loaded = _initialised(model, config) if fresh and config.model.weights != "none" else None
+    if loaded and here.is_first:
+        listener.say(_told(loaded))
     if config.model.freeze:
-        model.freeze(config.model.freeze)
+        _freeze(model, config.model.freeze, loaded.new if loaded else ())
     task = TASKS[config.task](index.class_names, label_smoothing=config.training.label_smoothing)
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
@@ -230,7 +243,7 @@ def _job(
             preprocessing=preprocessing,
             recipe=to_table(config),
             data_fingerprint=index.fingerprint(),
-            licence=licence,
+            licence=(loaded.licence or "") if loaded else "",
         ),
         training=config.training,
         optimizer=config.optimizer,
@@ -249,7 +262,19 @@ def _initialised(model: Backbone, config: RunConfig) -> LoadReport:
     weights = config.model.weights
     if weights.startswith(DEFAULT):
         return load_published(model, config.model.name, weights)
-    return load_file(model, checkpoint.run_weights(Path(weights)))
+    path = Path(weights)
+    return load_file(model, checkpoint.run_weights(path) if path.is_dir() else path)
+
+
+def _freeze(model: Backbone, stage: str, untrained: tuple[str, ...]) -> None:
+    """Fix the network up to a stage; raises `ConfigError` when that would fix what no file has filled."""
+    model.freeze(stage)
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    if fixed & set(untrained):
+        raise ConfigError(
+            f"--freeze {stage} would fix {', '.join(sorted(fixed & set(untrained)))}, which the weights do not fit and which "
+            "is untrained. Use the stem that the weights were made for, such as --set model.arguments.stem=imagenet."
+        )
 
 
 def _told(loaded: LoadReport) -> str:

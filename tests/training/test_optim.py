@@ -110,6 +110,9 @@ def test_average_follows_its_definition() -> None:
     [
         ({"lr": -1.0}, r"optimizer\.lr: expected a positive number"),
         ({"warmup": 1.0}, r"optimizer\.warmup"),
+        ({"final_lr": 9.0}, r"optimizer\.final_lr: expected a share of the peak"),
+        ({"step_factor": -1.0}, r"optimizer\.step_factor and step_at"),
+        ({"step_at": (0.5, 2.0)}, r"optimizer\.step_factor and step_at"),
         ({"momentum": 1.0}, r"optimizer\.momentum"),
         ({"weight_decay": -1.0}, r"optimizer\.weight_decay"),
     ],

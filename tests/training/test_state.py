@@ -10,6 +10,8 @@ import torch
 
 from sightline import checkpoint
 from sightline.errors import StorageError
+from sightline.files import write_atomic
+from sightline.training.claim import claim
 from sightline.training.state import LoopState, load_state, save_state
 from tests.training.build_job import CLASSES
 
@@ -147,6 +149,17 @@ def test_only_two_states_are_kept(tmp_path: Path) -> None:
     for step in range(5):
         save_state(tmp_path, parts(step), LoopState(step=step))
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-00000003", "step-00000004"]
+
+
+def test_a_claim_removes_what_a_killed_process_left_and_names_what_it_cannot_do(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "weights" / "last.safetensors", b"x")
+    torn = tmp_path / "weights" / ".last.safetensors.123.partial"
+    torn.write_bytes(b"torn")
+    with claim(tmp_path):
+        assert not torn.exists()
+    assert (tmp_path / "weights" / "last.safetensors").exists()
+    with pytest.raises(StorageError, match=r"could not be written"), claim(tmp_path / "weights" / "last.safetensors"):
+        pass
 
 
 def test_no_state_is_none(tmp_path: Path) -> None:

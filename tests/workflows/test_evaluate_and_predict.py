@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.errors import CheckpointError, DataError, ImageError, InputError
+from sightline.errors import CheckpointError, DataError, ImageError, InputError, StorageError
 from sightline.inference.predictor import load
 from sightline.workflows.evaluate import evaluate
-from sightline.workflows.predict import find_pictures, predict, write_predictions
+from sightline.workflows.predict import PredictResult, Row, find_pictures, predict, write_predictions
 from sightline.workflows.train import TrainResult
 from tests.workflows.squares import write_squares
 
@@ -60,6 +60,20 @@ def test_unknown_classes_are_refused(trained: TrainResult, tmp_path: Path) -> No
         DataError, match=r"1 classes that the network does not know: purple\. It knows: blue, green, red"
     ):
         evaluate(trained.run, data)
+
+
+def test_a_run_that_may_only_be_read_can_be_measured(trained: TrainResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise StorageError("Read-only file system")
+
+    monkeypatch.setattr("sightline.workflows.evaluate.draw_confusion", refused)
+    assert evaluate(trained.run)["top1"] == 1.0
+
+
+def test_names_that_are_not_text_are_written_all_the_same(trained: TrainResult, tmp_path: Path) -> None:
+    result = PredictResult(class_names=("a",), rows=[Row(path="\udcff.png", top=[], error="unreadable")])
+    (table,) = write_predictions(result, tmp_path / "out.csv")
+    assert "\\udcff.png" in table.read_text()
 
 
 def test_missing_splits_and_runs_are_named(trained: TrainResult, tmp_path: Path) -> None:

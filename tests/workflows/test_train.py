@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from sightline.config import compose, read_recipe
@@ -14,11 +15,13 @@ from sightline.errors import (
     ConfigError,
     DataError,
     InputError,
+    StorageError,
     UnknownNameError,
     WeightsError,
 )
+from sightline.models import create_model
 from sightline.training.claim import claim
-from sightline.training.runlog import Silence
+from sightline.training.runlog import Progress, Silence
 from sightline.workflows.train import TrainResult, resume, train
 from tests.workflows.squares import QUICK, write_squares
 
@@ -123,6 +126,8 @@ def test_an_undivided_folder_is_divided_and_the_division_kept(tmp_path: Path) ->
         ({"training": {"epoch": 3}}, ConfigError, "unknown key training.epoch"),
         ({"colour": 1}, ConfigError, "unknown key colour"),
         ({"data": {"format": "csv2"}}, UnknownNameError, "Unknown format 'csv2'"),
+        ({"model": {"arguments": {"num_classes": 5}}}, ConfigError, "the number of classes comes from the data"),
+        ({"seed": 2**63}, ConfigError, "seed: expected a whole number"),
         ({"training": {"batch_size": 7, "accumulate": 2}}, ConfigError, "cannot be shared equally"),
     ],
 )
@@ -202,6 +207,81 @@ def test_training_goes_on_from_a_run_with_other_classes(trained: TrainResult, tm
     assert (old["layer1.0.conv1.weight"] == new["layer1.0.conv1.weight"]).all()
     assert (old["layer1.0.bn1.running_mean"] == new["layer1.0.bn1.running_mean"]).all()
     assert (old["layer4.0.conv1.weight"] != new["layer4.0.conv1.weight"]).any()
+
+
+def test_a_run_gives_its_arguments_to_what_starts_from_it(squares: Path, tmp_path: Path) -> None:
+    quick = {**QUICK, "training": {"epochs": 1, "batch_size": 72}}
+    first = train(
+        squares, name="a", out=tmp_path, **{**quick, "model": {"name": "resnet50", "arguments": {"stride_in": "1x1"}}}
+    )
+    from_first = {"name": "resnet50", "weights": str(first.run)}
+    second = train(squares, name="b", out=tmp_path, **{**quick, "model": from_first})
+    arguments = compose([("r", read_recipe(second.run / "recipe.toml"))]).model.arguments
+    assert (arguments["stride_in"], arguments["stem"]) == ("1x1", "small")
+    with pytest.raises(ConfigError, match="was trained with '1x1', got '3x3'"):
+        train(squares, name="c", out=tmp_path, **{**quick, "model": {**from_first, "arguments": {"stride_in": "3x3"}}})
+
+
+def test_untrained_parts_are_not_frozen(squares: Path, tmp_path: Path) -> None:
+    """A file for the paper's stem and small pictures: the first convolution would stay random for good."""
+    state = create_model("resnet18", num_classes=3).state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    model = {"name": "resnet18", "weights": str(tmp_path / "weights.pth"), "freeze": "c2"}
+    with pytest.raises(ConfigError, match=r"--freeze c2 would fix conv1\.weight, which the weights do not fit"):
+        train(squares, name="a", out=tmp_path, **{**QUICK, "model": model})
+
+
+def test_a_run_from_weights_that_is_killed_at_once_resumes_from_them(squares: Path, tmp_path: Path) -> None:
+    """The weights file may even be gone by then."""
+    torch.manual_seed(7)
+    weights = tmp_path / "weights.pth"
+    torch.save(create_model("resnet18", num_classes=3).state_dict(), weights)
+    model = {"name": "resnet18", "weights": str(weights), "freeze": "c4", "arguments": {"stem": "imagenet"}}
+    whole = train(squares, name="whole", out=tmp_path, **{**QUICK, "model": model})
+
+    class Killed(BaseException):
+        pass
+
+    class KillAtOnce(Silence):
+        def progress(self, progress: Progress) -> None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(squares, name="cut", out=tmp_path, listener=KillAtOnce(), **{**QUICK, "model": model})
+    weights.unlink()
+    resume(tmp_path / "cut")
+    files = [run / "weights" / "last.safetensors" for run in (whole.run, tmp_path / "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_what_was_never_saved_cannot_be_resumed(trained: TrainResult, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run", ignore=shutil.ignore_patterns("state"))
+    with pytest.raises(CheckpointError, match="was stopped before anything was saved"):
+        resume(tmp_path / "run")
+
+
+def test_a_finished_training_is_finished_without_its_picture(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise StorageError("The disk is full")
+
+    monkeypatch.setattr("sightline.workflows.train.draw_curves", full)
+    heard = Heard()
+    result = train(squares, name="a", out=tmp_path, listener=heard, **{**QUICK, "training": {"epochs": 1}})
+    assert result.finished
+    assert "The disk is full" in heard.lines
+
+
+def test_recipes_mean_the_same_from_every_folder(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: TrainResult
+) -> None:
+    monkeypatch.chdir(trained.run.parent)
+    model = {"name": "resnet18", "weights": trained.run.name}
+    result = train(squares, name="a", out=tmp_path, **{**QUICK, "model": model, "training": {"epochs": 1}})
+    config = compose([("r", read_recipe(result.run / "recipe.toml"))])
+    assert config.model.weights == str(trained.run)
+    assert Path(config.data.path).is_absolute()
 
 
 def test_weights_for_another_network_are_refused(trained: TrainResult, squares: Path, tmp_path: Path) -> None:
