@@ -74,8 +74,9 @@ def train(
     >>> import tempfile
     >>> from sightline.data.samples import write_digits
     >>> folder = Path(tempfile.mkdtemp())
-    >>> quick = {"model": {"arguments": {"stem": "imagenet"}}, "training": {"epochs": 1, "batch_size": 128}}
-    >>> result = train(write_digits(folder / "digits"), name="first", out=folder, **quick)
+    >>> model = {"name": "resnet18", "arguments": {"stem": "imagenet"}}
+    >>> short = {"data": {"image_size": 16}, "training": {"epochs": 1, "batch_size": 128}}
+    >>> result = train(write_digits(folder / "digits"), name="first", out=folder, model=model, **short)
     >>> result.finished, result.headline, sorted(path.name for path in (result.run / "weights").iterdir())
     (True, 'top1', ['best.safetensors', 'last.safetensors'])
     """

@@ -20,7 +20,11 @@ from sightline.models import BACKBONES, create_model
 from sightline.models.backbone import Backbone
 
 SNAPSHOT = Path(__file__).with_name("state_dicts.json")
-every_backbone = pytest.mark.parametrize("name", BACKBONES)
+# The largest hold to the same contracts, a second at a time: the fast set leaves them to the whole one.
+LARGE = {"resnet101", "resnet152"}
+every_backbone = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in BACKBONES]
+)
 SMALLEST = "resnet18"  # stands for the others where they would take long
 
 

@@ -54,6 +54,7 @@ def test_a_run_folder_holds_what_the_design_says(trained: TrainResult) -> None:
     assert trained.metrics["images"] == 18
 
 
+@pytest.mark.slow
 def test_the_resolved_recipe_is_a_valid_input_that_leaves_nothing_open(trained: TrainResult, tmp_path: Path) -> None:
     config = compose([("r", read_recipe(trained.run / "recipe.toml"))])
     assert None not in (
@@ -73,6 +74,7 @@ def test_nothing_is_overwritten(trained: TrainResult, squares: Path) -> None:
         train(squares, name=trained.run.name, out=trained.run.parent, **QUICK)
 
 
+@pytest.mark.slow
 def test_without_a_name_the_next_free_one_is_taken(squares: Path, tmp_path: Path) -> None:
     (tmp_path / "squares-resnet18").mkdir()
     result = train(squares, out=tmp_path, **{**QUICK, "training": {"epochs": 1}})
@@ -100,6 +102,7 @@ def test_decisions_are_said_aloud(squares: Path, tmp_path: Path) -> None:
         assert expected in text
 
 
+@pytest.mark.slow
 def test_an_undivided_folder_is_divided_and_the_division_kept(tmp_path: Path) -> None:
     write_squares(tmp_path / "all", {"train": 20})
     data = tmp_path / "flat"
@@ -168,6 +171,7 @@ def test_bad_pictures_stop_the_training_unless_few_enough(tmp_path: Path) -> Non
     assert json.loads((result.run / "data.json").read_text())["pictures"]["train"] == 28
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_itself(trained: TrainResult) -> None:
     before = (trained.run / "weights" / "last.safetensors").read_bytes()
     again = resume(trained.run)
@@ -175,6 +179,7 @@ def test_a_finished_run_resumes_to_itself(trained: TrainResult) -> None:
     assert (trained.run / "weights" / "last.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_changed_data_cannot_be_resumed(tmp_path: Path) -> None:
     data = write_squares(tmp_path / "data", {"train": 8, "val": 4})
     result = train(data, name="a", out=tmp_path, **{**QUICK, "training": {"epochs": 1}})
@@ -193,6 +198,7 @@ def test_one_training_a_run_folder(trained: TrainResult) -> None:
         resume(trained.run)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_run_with_other_classes(trained: TrainResult, tmp_path: Path) -> None:
     data = write_squares(tmp_path / "data", {"train": 8, "val": 4}, classes=("cold", "warm"))
     heard = Heard()
@@ -209,6 +215,7 @@ def test_training_goes_on_from_a_run_with_other_classes(trained: TrainResult, tm
     assert (old["layer4.0.conv1.weight"] != new["layer4.0.conv1.weight"]).any()
 
 
+@pytest.mark.slow
 def test_a_run_gives_its_arguments_to_what_starts_from_it(squares: Path, tmp_path: Path) -> None:
     quick = {**QUICK, "training": {"epochs": 1, "batch_size": 72}}
     first = train(
@@ -231,6 +238,7 @@ def test_untrained_parts_are_not_frozen(squares: Path, tmp_path: Path) -> None:
         train(squares, name="a", out=tmp_path, **{**QUICK, "model": model})
 
 
+@pytest.mark.slow
 def test_a_run_from_weights_that_is_killed_at_once_resumes_from_them(squares: Path, tmp_path: Path) -> None:
     """The weights file may even be gone by then."""
     torch.manual_seed(7)
@@ -260,6 +268,7 @@ def test_what_was_never_saved_cannot_be_resumed(trained: TrainResult, tmp_path: 
         resume(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_finished_without_its_picture(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +282,7 @@ def test_a_finished_training_is_finished_without_its_picture(
     assert "The disk is full" in heard.lines
 
 
+@pytest.mark.slow
 def test_recipes_mean_the_same_from_every_folder(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: TrainResult
 ) -> None:
