@@ -22,12 +22,6 @@ class Killed(BaseException):
     """What a kill -9 is to the code: nothing after it runs (and nothing may catch it)."""
 
 
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here can see whether the disk really wrote; waiting for it would take most of the time."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def parts(value: float) -> dict[str, dict[str, torch.Tensor]]:
     return {
         "weights": {"w": torch.full((64,), float(value))},

@@ -1,21 +1,11 @@
 """One data set and one run that learnt it, made once a test session."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sightline.workflows.train import TrainResult, train
 from tests.workflows.squares import QUICK, write_squares
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_disk() -> Iterator[None]:
-    """No test here can see whether the disk really wrote; waiting for it would take a good part of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,7 @@ def test_a_name_may_not_leave_its_folder(squares: Path, tmp_path: Path) -> None:
         train(squares, name="../elsewhere", out=tmp_path, **QUICK)
 
 
+@pytest.mark.slow
 def test_decisions_are_said_aloud(squares: Path, tmp_path: Path) -> None:
     heard = Heard()
     settings = {"model": {"name": "resnet18"}, "training": {"epochs": 1, "batch_size": 72}, "data": {"image_size": 8}}
@@ -157,6 +158,7 @@ def test_missing_data_one_class_and_an_empty_class_are_named(tmp_path: Path) -> 
         train(empty, **QUICK)
 
 
+@pytest.mark.slow
 def test_bad_pictures_stop_the_training_unless_few_enough(tmp_path: Path) -> None:
     data = write_squares(tmp_path / "data", {"train": 10, "val": 4})
     (data / "train" / "red" / "0.png").write_bytes(b"")
