@@ -132,3 +132,20 @@ def test_one_and_two_processes_agree(pictures: Path, tmp_path: Path) -> None:
         losses.append([record["loss"] for record in records if record["event"] == "step"][:10])
     assert len(losses[0]) == 10
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-4)
+
+
+def test_a_process_that_is_killed_is_named_by_the_other_and_the_run_goes_on(pictures: Path, tmp_path: Path) -> None:
+    cut = train(pictures, tmp_path, "cut", workers=0, processes=2)
+    wait_for_step(tmp_path / "cut", 8, cut)
+    ranks = {}
+    for pid in descendants(cut.pid):
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        ranks.update({int(v.removeprefix(b"RANK=")): pid for v in variables if v.startswith(b"RANK=")})
+    os.kill(ranks[1], signal.SIGKILL)
+    out, err = cut.communicate(timeout=120)
+    assert cut.returncode != 0
+    assert "bug" not in err.decode()
+    assert "Traceback" not in err.decode()
+    assert "Another process of this training ended" in err.decode().replace("\n", " ")
+    assert "Another process" in json.loads(out)["error"]
+    finish(command("--resume", tmp_path / "cut", processes=2))
