@@ -33,7 +33,7 @@ from sightline.training.distributed import World, as_the_first, barrier, world
 from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
-from sightline.workflows.plan import check_processes, complete
+from sightline.workflows.plan import check_processes, complete, published
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +224,7 @@ def _job(
         listener.say(_told(loaded))
     if config.model.freeze:
         _freeze(model, config.model.freeze, loaded.new if loaded else ())
+    entry = published(config)
     task = TASKS[config.task](index.class_names, label_smoothing=config.training.label_smoothing)
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
@@ -244,7 +245,8 @@ def _job(
             preprocessing=preprocessing,
             recipe=to_table(config),
             data_fingerprint=index.fingerprint(),
-            licence=(loaded.licence or "") if loaded else "",
+            # From the recipe, not from the loading: a resumed run loads nothing and has the same licence.
+            licence=entry.licence if entry else "",
         ),
         training=config.training,
         optimizer=config.optimizer,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sightline import checkpoint
 from sightline.config import compose, read_recipe
 from sightline.errors import (
     CheckpointError,
@@ -20,6 +21,7 @@ from sightline.errors import (
     WeightsError,
 )
 from sightline.models import create_model
+from sightline.models.weights import LICENCE, LoadReport
 from sightline.training.claim import claim
 from sightline.training.runlog import Progress, Silence
 from sightline.workflows.train import TrainResult, resume, train
@@ -262,6 +264,27 @@ def test_a_run_from_weights_that_is_killed_at_once_resumes_from_them(squares: Pa
     resume(tmp_path / "cut")
     files = [run / "weights" / "last.safetensors" for run in (whole.run, tmp_path / "cut")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_keeps_the_licence_of_published_weights(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = LoadReport(source="made up", loaded=0, new=(), preprocessing=None, licence=LICENCE)
+    monkeypatch.setattr("sightline.workflows.train.load_published", lambda *arguments: nothing)
+
+    class Killed(BaseException):
+        pass
+
+    class KillAtOnce(Silence):
+        def progress(self, progress: Progress) -> None:
+            raise Killed
+
+    model = {"name": "resnet18", "weights": "imagenet"}
+    with pytest.raises(Killed):
+        train(squares, name="a", out=tmp_path, listener=KillAtOnce(), **{**QUICK, "model": model})
+    resume(tmp_path / "a")
+    assert checkpoint.load(tmp_path / "a" / "weights" / "last.safetensors").header.licence == LICENCE
 
 
 def test_what_was_never_saved_cannot_be_resumed(trained: TrainResult, tmp_path: Path) -> None:
