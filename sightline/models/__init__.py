@@ -6,7 +6,16 @@ from typing import Any
 
 from sightline.errors import InputError, UnknownNameError
 from sightline.models.backbone import Backbone
-from sightline.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from sightline.models.resnet import (
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet50_2015,
+    resnet101,
+    resnet101_2015,
+    resnet152,
+    resnet152_2015,
+)
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet18": resnet18,
@@ -14,6 +23,9 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet50": resnet50,
     "resnet101": resnet101,
     "resnet152": resnet152,
+    "resnet50_2015": resnet50_2015,
+    "resnet101_2015": resnet101_2015,
+    "resnet152_2015": resnet152_2015,
 }
 """Networks with named feature maps: classifiers by themselves, and what detectors and segmenters stand on."""
 
@@ -29,7 +41,7 @@ def create_model(name: str, num_classes: int = 1000, **arguments: Any) -> Backbo
 
     >>> model = create_model("resnet18", num_classes=10, stem="small")
     >>> model.strides
-    {'c2': 1, 'c3': 2, 'c4': 4, 'c5': 8}
+    {'c1': 1, 'c2': 1, 'c3': 2, 'c4': 4, 'c5': 8}
     >>> create_model("resnet18", depth=3)
     Traceback (most recent call last):
     sightline.errors.InputError: resnet18 does not take the argument 'depth'. It takes: num_classes, in_channels, ...

@@ -7,15 +7,19 @@ separate: `forward` is the stages and then the head, `forward_features` is the s
 Worked example, a ResNet-18 and images of 224 x 224 pixels:
 
     stage   channels   stride   map
+    c1            64        2   (N,  64, 112, 112)
     c2            64        4   (N,  64, 56, 56)
     c3           128        8   (N, 128, 28, 28)
     c4           256       16   (N, 256, 14, 14)
     c5           512       32   (N, 512,  7,  7)      -> head -> logits (N, K)
 
-A side that is no multiple of the stride is rounded up, so an image of 225 x 225 gives a c5 of 8 x 8.
+Neighbouring cells lie one stride apart: a side that grows by the stride gives a map that grows by one cell. Networks
+that pad (ResNet, VGG, GoogLeNet) round a side that is no multiple of the stride up, or down in VGG; AlexNet, which pads
+little, loses a cell or two at the border.
 
 To write a new one: set `stages`, `channels`, `strides`, `in_channels`, `first`, `head`; say in `parts` which modules
-make each stage; write `classify`. Set `multiple` or `smallest` if the paper's arithmetic does not allow every size.
+make each stage, in `head_pooling` and `head_layers` what makes the logits. Set `multiple` or `smallest` if the paper's
+arithmetic does not allow every size, `auxiliary_heads` if there are further classifiers for training.
 
 Shape letters: `N` batch, `C` channels, `H W` pixels, `K` classes.
 """
@@ -27,6 +31,7 @@ from typing import ClassVar, Self
 from torch import Tensor, nn
 
 from sightline.errors import InputError, UnknownNameError
+from sightline.models.fully_convolutional import FullyConvolutional
 
 
 class Backbone(nn.Module, ABC):
@@ -44,6 +49,9 @@ class Backbone(nn.Module, ABC):
     """Name of the convolution that sees the image; its shape depends on the stem and on `in_channels`."""
     head: ClassVar[str]
     """Name of the last linear layer, the only one whose shape depends on the number of classes."""
+    auxiliary_heads: tuple[str, ...] = ()
+    """Names of the last linear layers of classifiers that help in training alone. A network that has some takes
+    `auxiliary=True` in `forward` and then returns a tuple: the logits, and the (N, K) logits of each of these."""
     multiple: int = 1
     """Height and width must be multiples of this, in pixels."""
     smallest: int = 1
@@ -58,8 +66,29 @@ class Backbone(nn.Module, ABC):
         """The modules that lead from the map before `stage` (or from the images) to the map of `stage`, in order."""
 
     @abstractmethod
+    def head_pooling(self) -> tuple[nn.Module, ...]:
+        """The modules that lead from the last map to the one that the head reads; the last is `nn.AdaptiveAvgPool2d`."""
+
+    @abstractmethod
+    def head_layers(self) -> tuple[nn.Module, ...]:
+        """What makes logits of that map once it is flattened, in order: linear layers, and what is between them."""
+
     def classify(self, features: Tensor) -> Tensor:
         """The last map, (N, C, h, w), to logits (N, K)."""
+        for module in self.head_pooling():
+            features = module(features)
+        features = features.flatten(1)
+        for module in self.head_layers():
+            features = module(features)
+        return features
+
+    def as_fully_convolutional(self, image_size: int = 224) -> FullyConvolutional:
+        """This network with its linear layers read as convolutions: a map of logits over an image of any larger size.
+
+        `image_size` is the side that it was trained at, in pixels: there the map has one cell, with the same logits.
+        The weights are shared, not copied. Raises `InputError` for a size at which no such reading is exact.
+        """
+        return FullyConvolutional(self, image_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised float images (N, C, H, W) to logits (N, K). Raises `InputError` for another shape."""
@@ -91,12 +120,17 @@ class Backbone(nn.Module, ABC):
         return self._head().out_features
 
     def replace_head(self, num_classes: int) -> None:
-        """Put a new, untrained last layer for `num_classes` classes in place of the old one, on the same device."""
+        """Put a new, untrained last layer for `num_classes` classes in place of the old one, on the same device.
+
+        Auxiliary classifiers get theirs too.
+        """
         check_count("num_classes", num_classes)
-        old = self._head()
-        new = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
-        parent, _, name = self.head.rpartition(".")
-        setattr(self.get_submodule(parent), name, new)
+        for head in (self.head, *self.auxiliary_heads):
+            old = self.get_submodule(head)
+            assert isinstance(old, nn.Linear)
+            new = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
+            parent, _, name = head.rpartition(".")
+            setattr(self.get_submodule(parent), name, new)
 
     def freeze(self, stage: str) -> None:
         """Fix everything from the image up to and including `stage`: it is a constant function from here on.

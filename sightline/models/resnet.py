@@ -5,7 +5,7 @@ Names of parameters are those of torchvision's published checkpoints.
 
 Where this departs from the paper:
 - The stride of a bottleneck is in its 3x3 convolution ("v1.5", a little more accurate, and what the published weights
-  were trained with). `stride_in="1x1"` gives the paper's.
+  were trained with). The paper's placement, in the first 1x1, is `resnet50_2015` and its like.
 - Shortcuts that change the shape are projections (option B of section 3.3); options A and C are not offered.
 - `zero_init` starts each block as the identity (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
 - The stems "small" and "small_pooled" are for images of up to 64 pixels, of which the paper's would leave little.
@@ -148,29 +148,28 @@ class ResNet(Backbone):
         self.fc = nn.Linear(512 * e, num_classes)
 
         finest = stride * (2 if pool else 1)
-        self.stages = ("c2", "c3", "c4", "c5")
-        self.channels = {"c2": 64 * e, "c3": 128 * e, "c4": 256 * e, "c5": 512 * e}
-        self.strides = {"c2": finest, "c3": 2 * finest, "c4": 4 * finest, "c5": 8 * finest}
+        self.stages = ("c1", "c2", "c3", "c4", "c5")
+        self.channels = {"c1": 64, "c2": 64 * e, "c3": 128 * e, "c4": 256 * e, "c5": 512 * e}
+        self.strides = {"c1": stride, "c2": finest, "c3": 2 * finest, "c4": 4 * finest, "c5": 8 * finest}
         self._initialise(zero_init)
 
     def parts(self, stage: str) -> tuple[nn.Module, ...]:
         """See `Backbone.parts`. Shapes are for 224 x 224 images, the stem "imagenet" and basic blocks."""
         return {
-            "c2": (
-                self.conv1,  # (N, 64, 112, 112)
-                self.bn1,
-                self.relu,
-                self.maxpool,  # (N, 64, 56, 56)
-                self.layer1,  # (N, 64, 56, 56)
-            ),
+            "c1": (self.conv1, self.bn1, self.relu),  # (N, 64, 112, 112)
+            "c2": (self.maxpool, self.layer1),  # (N, 64, 56, 56)
             "c3": (self.layer2,),  # (N, 128, 28, 28)
             "c4": (self.layer3,),  # (N, 256, 14, 14)
             "c5": (self.layer4,),  # (N, 512, 7, 7)
         }[stage]
 
-    def classify(self, features: Tensor) -> Tensor:
-        """(N, C, h, w) of any size to logits (N, K)."""
-        return self.fc(self.avgpool(features).flatten(1))  # type: ignore[no-any-return]
+    def head_pooling(self) -> tuple[nn.Module, ...]:
+        """See `Backbone.head_pooling`."""
+        return (self.avgpool,)  # (N, 512, 1, 1)
+
+    def head_layers(self) -> tuple[nn.Module, ...]:
+        """See `Backbone.head_layers`."""
+        return (self.fc,)  # (N, K)
 
     def _initialise(self, zero_init: bool) -> None:
         for module in self.modules():
@@ -199,9 +198,12 @@ def _stage(
     return nn.Sequential(*blocks)
 
 
-# The columns of Table 1, with their parameters for 1000 classes.
+# The columns of Table 1, with their parameters for 1000 classes. Those of 2015 shrink the map where the paper does.
 resnet18 = partial(ResNet, BasicBlock, (2, 2, 2, 2))  # 11,689,512
 resnet34 = partial(ResNet, BasicBlock, (3, 4, 6, 3))  # 21,797,672
 resnet50 = partial(ResNet, Bottleneck, (3, 4, 6, 3))  # 25,557,032
 resnet101 = partial(ResNet, Bottleneck, (3, 4, 23, 3))  # 44,549,160
 resnet152 = partial(ResNet, Bottleneck, (3, 8, 36, 3))  # 60,192,808
+resnet50_2015 = partial(ResNet, Bottleneck, (3, 4, 6, 3), stride_in="1x1")
+resnet101_2015 = partial(ResNet, Bottleneck, (3, 4, 23, 3), stride_in="1x1")
+resnet152_2015 = partial(ResNet, Bottleneck, (3, 8, 36, 3), stride_in="1x1")

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.errors import InputError, UnknownNameError
 from sightline.models.backbone import Backbone
@@ -27,8 +27,11 @@ class Halving(Backbone):
         steps = tuple(self.steps)
         return {"a": steps[:2], "b": steps[2:]}[stage]
 
-    def classify(self, features: Tensor) -> Tensor:
-        return self.classifier(features.mean((2, 3)))
+    def head_pooling(self) -> tuple[nn.Module, ...]:
+        return (nn.AdaptiveAvgPool2d(1),)
+
+    def head_layers(self) -> tuple[nn.Module, ...]:
+        return tuple(self.classifier)
 
 
 @pytest.mark.parametrize(
