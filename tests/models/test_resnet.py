@@ -77,7 +77,7 @@ def test_both_stride_placements_give_maps_of_the_same_shape():
 
 @pytest.mark.parametrize(
     ("stem", "strides", "kernel"),
-    [("imagenet", [4, 8, 16, 32], 7), ("small_pooled", [2, 4, 8, 16], 3), ("small", [1, 2, 4, 8], 3)],
+    [("imagenet", [2, 4, 8, 16, 32], 7), ("small_pooled", [1, 2, 4, 8, 16], 3), ("small", [1, 1, 2, 4, 8], 3)],
 )
 def test_the_stems_have_the_strides_they_claim(stem, strides, kernel):
     model = create_model("resnet18", num_classes=2, stem=stem).eval()
