@@ -16,7 +16,7 @@ help:
 	@echo "make test    set up, then check style and types, run every test"
 	@echo "make check   style and types only"
 	@echo "make fast    the tests that train nothing"
-	@echo "make docs    write the reference pages of the verbs from the code"
+	@echo "make docs    write the reference pages of verbs and networks from the code"
 
 demo: environment
 	$(BIN)/sightline demo --out $(DEMO)
@@ -34,6 +34,7 @@ fast: environment
 
 docs: environment
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_architectures.py
 
 environment: .venv/.complete
 
@@ -47,7 +48,8 @@ environment: .venv/.complete
 	    echo "uv could not be installed with pip; is there a network connection?" >&2; exit 1; }; \
 	fi
 	$(UV) sync --locked --all-extras
-	@$(BIN)/python -m compileall -q sightline $$($(BIN)/python -c 'import typer; print(*typer.__path__)')
+	@$(BIN)/python -m compileall -q -j 0 sightline $$($(BIN)/python -c \
+	  'import sysconfig; print(*(sysconfig.get_path("purelib") + "/" + name for name in ("torch", "torchvision", "typer")))')
 	@touch $@
 
 clean:
