@@ -5,7 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sightline.errors import InputError, UnknownNameError
+from sightline.models.alexnet import alexnet, alexnet_2012
 from sightline.models.backbone import Backbone
+from sightline.models.googlenet import googlenet, googlenet_2014
+from sightline.models.inception import inception_v3
 from sightline.models.resnet import (
     resnet18,
     resnet34,
@@ -16,8 +19,22 @@ from sightline.models.resnet import (
     resnet152,
     resnet152_2015,
 )
+from sightline.models.vgg import vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "alexnet": alexnet,
+    "alexnet_2012": alexnet_2012,
+    "vgg11": vgg11,
+    "vgg11_bn": vgg11_bn,
+    "vgg13": vgg13,
+    "vgg13_bn": vgg13_bn,
+    "vgg16": vgg16,
+    "vgg16_bn": vgg16_bn,
+    "vgg19": vgg19,
+    "vgg19_bn": vgg19_bn,
+    "googlenet": googlenet,
+    "googlenet_2014": googlenet_2014,
+    "inception_v3": inception_v3,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,

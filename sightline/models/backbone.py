@@ -19,7 +19,8 @@ little, loses a cell or two at the border.
 
 To write a new one: set `stages`, `channels`, `strides`, `in_channels`, `first`, `head`; say in `parts` which modules
 make each stage, in `head_pooling` and `head_layers` what makes the logits. Set `multiple` or `smallest` if the paper's
-arithmetic does not allow every size, `auxiliary_heads` if there are further classifiers for training.
+arithmetic does not allow every size, `stem_layers` if the stem decides on more than the first convolution,
+`auxiliary_parts` and `auxiliary_heads` if there are further classifiers for training.
 
 Shape letters: `N` batch, `C` channels, `H W` pixels, `K` classes.
 """
@@ -49,9 +50,13 @@ class Backbone(nn.Module, ABC):
     """Name of the convolution that sees the image; its shape depends on the stem and on `in_channels`."""
     head: ClassVar[str]
     """Name of the last linear layer, the only one whose shape depends on the number of classes."""
+    stem_layers: tuple[str, ...] = ()
+    """Names of further layers whose shape depends on the stem: a first linear layer that reads all cells of a map."""
+    auxiliary_parts: ClassVar[tuple[str, ...]] = ()
+    """Names of the classifiers that help in training alone, whether or not this one was built with them."""
     auxiliary_heads: tuple[str, ...] = ()
-    """Names of the last linear layers of classifiers that help in training alone. A network that has some takes
-    `auxiliary=True` in `forward` and then returns a tuple: the logits, and the (N, K) logits of each of these."""
+    """Names of the last linear layers of those that it was built with. A network that has some takes `auxiliary=True` in
+    `forward` and then returns a tuple: the logits, and the (N, K) logits of each of these."""
     multiple: int = 1
     """Height and width must be multiples of this, in pixels."""
     smallest: int = 1
@@ -132,6 +137,24 @@ class Backbone(nn.Module, ABC):
             parent, _, name = head.rpartition(".")
             setattr(self.get_submodule(parent), name, new)
 
+    def keep_stages(self, last: str) -> None:
+        """Drop what comes after the stage `last`, the head included: what is left gives feature maps only.
+
+        Raises `UnknownNameError` for an unknown stage.
+        """
+        self._check_stage(last)
+        coarser = self.stages[self.stages.index(last) + 1 :]
+        dropped = {module for stage in coarser for module in self.parts(stage)} | set(self.head_layers())
+        dropped |= {self.get_submodule(head.rpartition(".")[0]) for head in self.auxiliary_heads}
+        for name, module in list(self.named_modules()):
+            if module in dropped:
+                parent, _, own = name.rpartition(".")
+                setattr(self.get_submodule(parent), own, nn.Identity())
+        self.stages = self.stages[: self.stages.index(last) + 1]
+        self.channels = {stage: self.channels[stage] for stage in self.stages}
+        self.strides = {stage: self.strides[stage] for stage in self.stages}
+        self.auxiliary_heads = ()
+
     def freeze(self, stage: str) -> None:
         """Fix everything from the image up to and including `stage`: it is a constant function from here on.
 
@@ -190,3 +213,20 @@ def check_count(name: str, value: object) -> None:
     """Raise `InputError` unless `value` is a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}.")
+
+
+def initialise(model: Backbone) -> None:
+    """Fill a new network so that it learns from the start, with or without normalisation layers.
+
+    Convolutions and hidden linear layers keep the variance of what flows forward (He et al. 2015b, arXiv:1502.01852,
+    section 2.2); biases are 0. The last linear layers start small, so that all classes are about equally probable.
+    """
+    last = {model.get_submodule(name) for name in (model.head, *model.auxiliary_heads)}
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if module in last:
+                nn.init.normal_(module.weight, std=0.01)
+            else:
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -22,6 +22,10 @@ LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k"
 DEFAULT = "imagenet"
 _V1 = Preprocessing(resize=256, crop=224)
 _V2 = Preprocessing(resize=232, crop=224)
+_V1_5 = {"stride_in": "3x3"}  # the paper's placement, "1x1", has the same names and shapes
+# GoogLeNet and Inception v3 were trained on values from -1 to 1.
+_GOOGLENET = Preprocessing(resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+_INCEPTION = Preprocessing(resize=342, crop=299, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +42,8 @@ class Published:
     """What its pictures went through when it was evaluated."""
     num_classes: int = 1000
     """Outputs of its head."""
-    architecture: Mapping[str, object] = field(default_factory=lambda: {"stride_in": "3x3"})
-    """Attributes that a model must have for the weights to mean something, beyond what the shapes show."""
+    architecture: Mapping[str, object] = field(default_factory=dict)
+    """Attributes that a model must have for the weights to mean something, beyond what names and shapes show."""
     licence: str = LICENCE
     """What one may do with it."""
     folder_url: str = "https://download.pytorch.org/models/"
@@ -62,19 +66,42 @@ class Published:
 
 # Accuracies are torchvision's. V2 was trained longer, with stronger augmentation. The last of each is the default.
 PUBLISHED: dict[str, dict[str, Published]] = {
+    "alexnet": {"imagenet-v1": Published(file="alexnet-owt-7be5be79.pth", top1=56.522, top5=79.066)},
+    "vgg11": {"imagenet-v1": Published(file="vgg11-8a719046.pth", top1=69.020, top5=88.628)},
+    "vgg11_bn": {"imagenet-v1": Published(file="vgg11_bn-6002323d.pth", top1=70.370, top5=89.810)},
+    "vgg13": {"imagenet-v1": Published(file="vgg13-19584684.pth", top1=69.928, top5=89.246)},
+    "vgg13_bn": {"imagenet-v1": Published(file="vgg13_bn-abd245e5.pth", top1=71.586, top5=90.374)},
+    "vgg16": {"imagenet-v1": Published(file="vgg16-397923af.pth", top1=71.592, top5=90.382)},
+    "vgg16_bn": {"imagenet-v1": Published(file="vgg16_bn-6c64b313.pth", top1=73.360, top5=91.516)},
+    "vgg19": {"imagenet-v1": Published(file="vgg19-dcbb9e9d.pth", top1=72.376, top5=90.876)},
+    "vgg19_bn": {"imagenet-v1": Published(file="vgg19_bn-c79401a0.pth", top1=74.218, top5=91.842)},
+    "googlenet": {
+        "imagenet-v1": Published(file="googlenet-1378be20.pth", top1=69.778, top5=89.530, preprocessing=_GOOGLENET)
+    },
+    "inception_v3": {
+        "imagenet-v1": Published(
+            file="inception_v3_google-0cc3c7bd.pth", top1=77.294, top5=93.450, preprocessing=_INCEPTION
+        )
+    },
     "resnet18": {"imagenet-v1": Published(file="resnet18-f37072fd.pth", top1=69.758, top5=89.078)},
     "resnet34": {"imagenet-v1": Published(file="resnet34-b627a593.pth", top1=73.314, top5=91.420)},
     "resnet50": {
-        "imagenet-v1": Published(file="resnet50-0676ba61.pth", top1=76.130, top5=92.862),
-        "imagenet-v2": Published(file="resnet50-11ad3fa6.pth", top1=80.858, top5=95.434, preprocessing=_V2),
+        "imagenet-v1": Published(file="resnet50-0676ba61.pth", top1=76.130, top5=92.862, architecture=_V1_5),
+        "imagenet-v2": Published(
+            file="resnet50-11ad3fa6.pth", top1=80.858, top5=95.434, preprocessing=_V2, architecture=_V1_5
+        ),
     },
     "resnet101": {
-        "imagenet-v1": Published(file="resnet101-63fe2227.pth", top1=77.374, top5=93.546),
-        "imagenet-v2": Published(file="resnet101-cd907fc2.pth", top1=81.886, top5=95.780, preprocessing=_V2),
+        "imagenet-v1": Published(file="resnet101-63fe2227.pth", top1=77.374, top5=93.546, architecture=_V1_5),
+        "imagenet-v2": Published(
+            file="resnet101-cd907fc2.pth", top1=81.886, top5=95.780, preprocessing=_V2, architecture=_V1_5
+        ),
     },
     "resnet152": {
-        "imagenet-v1": Published(file="resnet152-394f9c45.pth", top1=78.312, top5=94.046),
-        "imagenet-v2": Published(file="resnet152-f82ba261.pth", top1=82.284, top5=96.002, preprocessing=_V2),
+        "imagenet-v1": Published(file="resnet152-394f9c45.pth", top1=78.312, top5=94.046, architecture=_V1_5),
+        "imagenet-v2": Published(
+            file="resnet152-f82ba261.pth", top1=82.284, top5=96.002, preprocessing=_V2, architecture=_V1_5
+        ),
     },
 }
 
@@ -88,7 +115,10 @@ class LoadReport:
     loaded: int
     """Tensors taken from the file."""
     new: tuple[str, ...]
-    """Parameters that stay untrained because the file's have another shape: the head, the first convolution."""
+    """Parameters that stay untrained: the head, the first convolution and what else depends on the stem, where the file's
+    have another shape; auxiliary classifiers that the file lacks."""
+    left_out: tuple[str, ...] = ()
+    """Tensors of the file that the model has no place for: those of auxiliary classifiers that it was built without."""
     preprocessing: Preprocessing | None
     """How the weights want their pictures; None for a file that does not say."""
     licence: str | None
@@ -137,8 +167,9 @@ def load_published(
 ) -> LoadReport:
     """Load the published weights of the model `name` into `model`.
 
-    A head for another number of classes, and a first convolution of another stem or number of channels, stay new; the
-    report names them. Raises `UnknownNameError` (see `find`) and `WeightsError`: not to be had, or not for this model.
+    A head for another number of classes, a first convolution of another stem or number of channels, and a first linear
+    layer of another stem stay new; auxiliary classifiers that the model was built without are left out; the report names
+    all of them. Raises `UnknownNameError` (see `find`) and `WeightsError`: not to be had, or not for this model.
     """
     entry = find(name, weights)
     for attribute, value in entry.architecture.items():
@@ -155,8 +186,8 @@ def load_published(
 def load_file(model: Backbone, path: Path) -> LoadReport:
     """Load a file of the user: a PyTorch state dict (.pth, .pt) or .safetensors.
 
-    What stays new is as in `load_published`. Raises `WeightsError` if there is no such file, it is something else, or
-    it is not for this model.
+    What stays new is as in `load_published`, and auxiliary classifiers that the file lacks. Raises `WeightsError` if
+    there is no such file, it is something else, or it is not for this model.
     """
     return _load(model, path, None, None)
 
@@ -190,17 +221,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _load(model: Backbone, path: Path, preprocessing: Preprocessing | None, licence: str | None) -> LoadReport:
     given, wanted = read_tensors(path), model.state_dict()
+    auxiliary = tuple(part + "." for part in model.auxiliary_parts)
+    left_out = [name for name in given if name not in wanted and name.startswith(auxiliary)]
+    lacking = [name for name in wanted if name not in given]
+    # A file without any auxiliary classifier is that of a network that has done with training.
+    without = auxiliary if not any(name.startswith(auxiliary) for name in given) else ()
     # Counters of batches have no influence with a fixed momentum, and files from before 2018 lack them.
-    missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in given if name not in wanted]
+    missing = [name for name in lacking if not name.startswith(without) and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in given if name not in wanted and name not in left_out]
     if missing or unexpected:
         raise WeightsError(
             f"{path.name} is not for this {type(model).__name__}: "
             f"{len(missing)} of its {len(wanted)} tensors are missing ({_some(missing)}), "
             f"{len(unexpected)} are unknown ({_some(unexpected)}). Choose the model that the file was made for."
         )
-    other = [name for name in given if given[name].shape != wanted[name].shape]
-    may_differ = (model.first + ".", model.head + ".")
+    fitting = {name: tensor for name, tensor in given.items() if name in wanted}
+    other = [name for name in fitting if fitting[name].shape != wanted[name].shape]
+    may_differ = tuple(n + "." for n in (model.first, *model.stem_layers, model.head, *model.auxiliary_heads))
     misfits = [
         f"{n} {tuple(given[n].shape)} for {tuple(wanted[n].shape)}" for n in other if not n.startswith(may_differ)
     ]
@@ -209,11 +246,18 @@ def _load(model: Backbone, path: Path, preprocessing: Preprocessing | None, lice
             f"{path.name} is not for this {type(model).__name__}: {len(misfits)} tensors have another shape "
             f"({_some(misfits)}). Choose the model that the file was made for."
         )
-    # A head is new as a whole: old biases under new weights would mean nothing.
-    new = [n for n in given if any(n.startswith(p) and o.startswith(p) for p in may_differ for o in other)]
-    model.load_state_dict({name: tensor for name, tensor in given.items() if name not in new}, strict=False)
+    # A layer is new as a whole: old biases under new weights would mean nothing.
+    new = [n for n in fitting if any(n.startswith(p) and o.startswith(p) for p in may_differ for o in other)]
+    parameters = dict(model.named_parameters())
+    never = [name for name in lacking if name in parameters]
+    model.load_state_dict({name: tensor for name, tensor in fitting.items() if name not in new}, strict=False)
     return LoadReport(
-        source=path.name, loaded=len(given) - len(new), new=tuple(new), preprocessing=preprocessing, licence=licence
+        source=path.name,
+        loaded=len(fitting) - len(new),
+        new=(*new, *never),
+        left_out=tuple(left_out),
+        preprocessing=preprocessing,
+        licence=licence,
     )
 
 

@@ -12,7 +12,10 @@ from sightline.metrics.accuracy import Accuracy
 from sightline.metrics.confusion import Confusion
 from sightline.metrics.metric import Metric
 from sightline.ops.losses import cross_entropy
-from sightline.structures import Batch, ClassificationPrediction, ClassificationTarget
+from sightline.structures import Batch, ClassificationPrediction, ClassificationTarget, Target
+
+AUXILIARY_WEIGHT = 0.3
+"""Share of the loss of each auxiliary classifier (Szegedy et al. 2014, arXiv:1409.4842, section 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +48,23 @@ class ClassificationTask:
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """{"classification": mean cross entropy}. Images are (N, 3, H, W): views are for prediction only.
 
+        A network with auxiliary classifiers adds "auxiliary": the sum of their losses, times `AUXILIARY_WEIGHT`.
         Raises `InputError` if the model has another number of classes, or a label is outside 0..K-1.
         """
         if batch.images.ndim != 4:
             raise ValueError(f"training takes one view an image, (N, 3, H, W); got {tuple(batch.images.shape)}")
-        logits = self._logits(model, batch.images)
+        helped = _has_auxiliary(model)
+        outputs: tuple[Tensor, ...] = model(batch.images, auxiliary=True) if helped else (model(batch.images),)
         labels, second_labels, shares = self._target_tensors(batch.targets)
-        device = logits.device
-        mixed = bool((shares < 1.0).any())
-        return {
-            self.name: cross_entropy(
-                logits,
-                labels.to(device),
-                second_labels.to(device) if mixed else None,
-                shares.to(device) if mixed else None,
-                self.label_smoothing,
-            )
-        }
+        mixed = bool((shares < 1.0).any())  # asked before the device has them: it would have to wait for the answer
+        labels, second_labels, shares = (tensor.to(outputs[0].device) for tensor in (labels, second_labels, shares))
+        second, share = (second_labels, shares) if mixed else (None, None)
+        own, *others = [
+            cross_entropy(self._checked(logits), labels, second, share, self.label_smoothing) for logits in outputs
+        ]
+        if not others:
+            return {self.name: own}
+        return {self.name: own, "auxiliary": AUXILIARY_WEIGHT * torch.stack(others).sum()}
 
     def predict(self, model: nn.Module, batch: Batch) -> list[ClassificationPrediction]:
         """The softmax of each image, (K,) float32 on the CPU; images of several views, (N, V, 3, H, W), get their mean.
@@ -70,7 +73,7 @@ class ClassificationTask:
         """
         views = batch.images.shape[1] if batch.images.ndim == 5 else 1
         images = batch.images.flatten(0, 1) if batch.images.ndim == 5 else batch.images
-        probabilities = self._logits(model, images).detach().float().softmax(dim=1)  # (N * V, K)
+        probabilities = self._checked(model(images)).detach().float().softmax(dim=1)  # (N * V, K)
         probabilities = probabilities.view(-1, views, len(self.class_names)).mean(dim=1).cpu()  # (N, K)
         for position, fine in enumerate(probabilities.isfinite().all(dim=1).tolist()):
             if not fine:
@@ -84,8 +87,7 @@ class ClassificationTask:
         """Accuracy, and the confusion matrix with the scores of each class."""
         return {"accuracy": Accuracy(), "confusion": Confusion(self.class_names)}
 
-    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
-        logits: Tensor = model(images)
+    def _checked(self, logits: Tensor) -> Tensor:
         if logits.ndim != 2 or logits.shape[1] != len(self.class_names):
             raise InputError(
                 f"The model has {logits.shape[-1]} classes, the task has {len(self.class_names)} "
@@ -94,12 +96,21 @@ class ClassificationTask:
             )
         return logits
 
-    def _target_tensors(self, targets: Sequence[ClassificationTarget]) -> tuple[Tensor, Tensor, Tensor]:
+    def _target_tensors(self, targets: Sequence[Target]) -> tuple[Tensor, Tensor, Tensor]:
         """Labels, second labels (the label itself where there is none) and shares, each (N,), on the CPU."""
-        first = [target.label for target in targets]
-        second = [target.label if target.second_label is None else target.second_label for target in targets]
+        classes = [target for target in targets if isinstance(target, ClassificationTarget)]
+        if len(classes) < len(targets):
+            raise InputError("A classifier learns from pictures with a class each, but the data has objects in boxes.")
+        first = [target.label for target in classes]
+        second = [target.label if target.second_label is None else target.second_label for target in classes]
         for label in (*first, *second):
             if label >= len(self.class_names):
                 raise InputError(f"expected labels in 0..{len(self.class_names) - 1}, got {label}.")
-        shares = [target.share for target in targets]
+        shares = [target.share for target in classes]
         return torch.tensor(first), torch.tensor(second), torch.tensor(shares, dtype=torch.float32)
+
+
+def _has_auxiliary(model: nn.Module) -> bool:
+    """Whether the network has auxiliary classifiers; torch wraps it when it compiles it or shares it among processes."""
+    network = model if hasattr(model, "auxiliary_heads") else getattr(model, "module", model)
+    return bool(getattr(network, "auxiliary_heads", ()))

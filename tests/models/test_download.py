@@ -1,15 +1,20 @@
+import copy
 import hashlib
 import http.server
+import io
 import multiprocessing
 import os
 import signal
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+import torch
 
 from sightline.errors import StorageError, WeightsError
+from sightline.models import create_model, weights
 from sightline.models.download import _alone, fetch_file
+from sightline.models.weights import Published, load_published
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()[:8]
@@ -20,6 +25,7 @@ class Site:
     """A web site of one file that can break off, refuse ranges, or serve something else."""
 
     url: str = ""
+    file: str = "weights.pth"
     content: bytes = CONTENT
     break_after: int | None = None
     ranges: bool = True
@@ -34,7 +40,7 @@ def site():
         def do_GET(self):
             asked = self.headers.get("Range")
             made.requests.append(asked)
-            if self.path != "/weights.pth":
+            if self.path != f"/{made.file}":
                 self.send_error(404)
                 return
             start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and made.ranges else 0
@@ -179,3 +185,76 @@ def _lock_and_die(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """A published GoogLeNet of 5 classes, and the bytes of its file."""
+    torch.manual_seed(0)
+    model = create_model("googlenet", num_classes=5)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    return model, file.getvalue()
+
+
+@pytest.fixture
+def published(teacher, site, tmp_path, monkeypatch):
+    """The site in the place of the real one; its file is the one that the table names."""
+    site.content = teacher[1]
+    site.file = f"googlenet-{hashlib.sha256(site.content).hexdigest()[:8]}.pth"
+    address = site.url.removesuffix("weights.pth")
+    entry = Published(file=site.file, top1=1.0, top5=5.0, num_classes=5, folder_url=address)
+    monkeypatch.setattr(weights, "PUBLISHED", {"googlenet": {"imagenet-v1": entry}})
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    return entry
+
+
+def _student():
+    torch.manual_seed(1)
+    return create_model("googlenet", num_classes=5, auxiliary=False)
+
+
+def _equal(model, state):
+    return all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+def test_weights_are_loaded_by_name_from_the_site_and_then_from_the_cache(published, site, teacher):
+    for _ in range(2):
+        model = _student()
+        report = load_published(model, "googlenet")
+        assert _equal(model, teacher[0].state_dict())
+        assert report.source == published.file
+        assert all(name.startswith("aux") for name in report.left_out)
+    assert len(site.requests) == 1
+
+
+def test_a_file_with_another_hash_is_not_loaded_by_name(published, site):
+    site.content = site.content[:-1] + b"?"
+    model = _student()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(WeightsError, match=f"{published.file}.*another file"):
+        load_published(model, "googlenet")
+    assert _equal(model, before)
+    assert list(weights.cache_folder().glob("googlenet*")) == []
+
+
+def test_an_interrupted_download_is_never_loaded_and_the_next_call_goes_on(published, site, teacher):
+    site.break_after = 1_000_000
+    model = _student()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(WeightsError, match="broke after 1,000,000"):
+        load_published(model, "googlenet")
+    assert _equal(model, before)
+    site.break_after = None
+    load_published(model, "googlenet")
+    assert _equal(model, teacher[0].state_dict())
+    assert site.requests == [None, "bytes=1000000-"]
+
+
+def test_without_a_network_the_name_leads_to_the_file_to_bring_and_its_place(published, monkeypatch):
+    away = replace(published, folder_url="http://127.0.0.1:9/")
+    monkeypatch.setattr(weights, "PUBLISHED", {"googlenet": {"imagenet-v1": away}})
+    with pytest.raises(WeightsError) as caught:
+        load_published(_student(), "googlenet")
+    place = weights.cache_folder() / published.file
+    assert f"bring the file from {away.url} and put it at {place}" in str(caught.value)

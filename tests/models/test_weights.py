@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from sightline.errors import UnknownNameError, WeightsError
-from sightline.models import weights
+from sightline.models import create_model, weights
+from sightline.models.alexnet import AlexNet, Form
 from sightline.models.resnet import BasicBlock, Bottleneck, ResNet
 from sightline.models.weights import Published, cache_folder, fetch, find, load_file, load_published, read_tensors
 
@@ -68,10 +69,83 @@ def test_a_first_convolution_of_another_shape_stays_new_and_is_reported(publishe
     assert _same(model, teacher, but=report.new)
 
 
-def test_weights_for_the_other_stride_placement_are_refused():
-    model = ResNet(Bottleneck, (1, 1, 1, 1), stride_in="1x1")
+def test_a_first_linear_layer_of_another_stem_stays_new_and_is_reported(tmp_path):
+    thin = Form(widths=(4, 4, 4, 4, 4), groups=(1, 1, 1, 1, 1), normalised=False, dropout_first=True)
+    teacher, model = AlexNet(thin, num_classes=6), AlexNet(thin, num_classes=6, stem="small")
+    torch.save(teacher.state_dict(), tmp_path / "large.pth")
+    report = load_file(model, tmp_path / "large.pth")
+    assert report.new == ("features.0.weight", "features.0.bias", "classifier.1.weight", "classifier.1.bias")
+    assert _same(model, teacher, but=report.new)
+
+
+@pytest.fixture(scope="module")
+def with_auxiliary(tmp_path_factory):
+    """A GoogLeNet of 6 classes, and its file."""
+    torch.manual_seed(2)
+    model = create_model("googlenet", num_classes=6, stem="small")
+    path = tmp_path_factory.mktemp("weights") / "googlenet.pth"
+    torch.save(model.state_dict(), path)
+    return model, path
+
+
+def test_auxiliary_classifiers_of_the_file_are_loaded_where_there_are_some(with_auxiliary):
+    teacher, path = with_auxiliary
+    model = create_model("googlenet", num_classes=6, stem="small")
+    report = load_file(model, path)
+    assert (report.new, report.left_out) == ((), ())
+    assert _same(model, teacher)
+
+
+def test_auxiliary_classifiers_that_the_model_lacks_are_left_out_and_reported(with_auxiliary):
+    teacher, path = with_auxiliary
+    model = create_model("googlenet", num_classes=6, stem="small", auxiliary=False)
+    report = load_file(model, path)
+    assert report.new == ()
+    assert set(report.left_out) == {n for n in teacher.state_dict() if n.startswith(("aux1.", "aux2."))}
+    assert report.loaded == len(model.state_dict())
+    assert _same(model, teacher)
+
+
+def test_heads_of_auxiliary_classifiers_for_other_classes_stay_new(with_auxiliary):
+    teacher, path = with_auxiliary
+    model = create_model("googlenet", num_classes=9, stem="small")
+    report = load_file(model, path)
+    heads = ("aux1.fc2", "aux2.fc2", "fc")
+    assert report.new == tuple(f"{head}.{part}" for head in heads for part in ("weight", "bias"))
+    assert _same(model, teacher, but=report.new)
+
+
+def test_a_file_without_auxiliary_classifiers_leaves_them_new(with_auxiliary, tmp_path):
+    teacher, _ = with_auxiliary
+    torch.save({n: t for n, t in teacher.state_dict().items() if not n.startswith("aux")}, tmp_path / "final.pth")
+    model = create_model("googlenet", num_classes=6, stem="small")
+    report = load_file(model, tmp_path / "final.pth")
+    assert set(report.new) == {n for n, _ in model.named_parameters() if n.startswith("aux")}
+    assert report.loaded == len([n for n in teacher.state_dict() if not n.startswith("aux")])
+    unfilled = {n for n in model.state_dict() if n.startswith("aux")}
+    assert _same(model, teacher, but=unfilled)
+
+
+def test_a_file_with_half_an_auxiliary_classifier_is_refused(with_auxiliary, tmp_path):
+    teacher, _ = with_auxiliary
+    torch.save({n: t for n, t in teacher.state_dict().items() if n != "aux2.fc1.weight"}, tmp_path / "torn.pth")
+    with pytest.raises(WeightsError, match=r"1 of its .* tensors are missing \(aux2.fc1.weight\)"):
+        load_file(create_model("googlenet", num_classes=6, stem="small"), tmp_path / "torn.pth")
+
+
+def test_the_two_forms_of_googlenet_do_not_load_each_other(with_auxiliary):
+    _, path = with_auxiliary
+    with pytest.raises(WeightsError, match="not for this GoogLeNet"):
+        load_file(create_model("googlenet_2014", num_classes=6, stem="small"), path)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize("version", ["imagenet-v1", "imagenet-v2"])
+def test_weights_for_the_other_stride_placement_are_refused(name, version):
+    with torch.device("meta"):
+        model = ResNet(Bottleneck, (1, 1, 1, 1), stride_in="1x1")
     with pytest.raises(WeightsError, match="trained with stride_in='3x3', but the model has stride_in='1x1'"):
-        load_published(model, "resnet50")
+        load_published(model, name, version)
 
 
 def test_weights_of_another_network_are_refused_and_nothing_is_changed(published):
