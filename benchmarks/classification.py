@@ -1,8 +1,9 @@
-"""ResNet-50 as torchvision's users call it (eager, float32) against ours through the predictor and the trainer's step.
+"""torchvision's classifiers as users call them (eager, float32) against ours through the predictor and the trainer's step.
 
-    python benchmarks/classification.py [--run RUN] [--repeats 7] [--out FILE.json]
+    python benchmarks/classification.py [--models resnet50 vgg16 ...] [--run RUN] [--repeats 7] [--out FILE.json]
 
-Both are measured in one process, in turn, on the same uint8 pictures (batch 16, 224 px); medians of the repeats, and their ratio.
+Both are measured in one process, in turn, on the same uint8 pictures (batch 16, 224 px); medians of the repeats, their ratio, and
+the median of the ratios over the families.
 With `--run`, the share of that run's test pictures on which float32 and bfloat16 name the same class.
 """
 
@@ -36,22 +37,20 @@ from sightline.training.optim import OptimizerConfig, build_optimizer
 from sightline.training.runlog import Silence
 from sightline.training.trainer import Job, TrainingConfig, train_step
 
+FAMILIES = ("alexnet", "vgg16", "googlenet", "resnet50")
 BATCH, SIZE, CLASSES = 16, 224, 1000
 NAMES = tuple(str(label) for label in range(CLASSES))
-HEADER = checkpoint.Header(
-    architecture="resnet50",
-    arguments={},
-    task="classification",
-    class_names=NAMES,
-    preprocessing=Preprocessing(resize=256, crop=SIZE),
-)
+AUXILIARY = 0.3
+"""Weight of GoogLeNet's auxiliary losses, on both sides."""
+
+Predict = Callable[[torch.Tensor], object]
+Train = Callable[[torch.Tensor, torch.Tensor], object]
 
 
-def peer_steps(
-    device: torch.device,
-) -> tuple[Callable[[torch.Tensor], object], Callable[[torch.Tensor, torch.Tensor], object]]:
+def peer_steps(name: str, device: torch.device) -> tuple[Predict, Train]:
     """torchvision's network, normalisation and the usual training step, with no setting touched."""
-    model = torchvision.models.resnet50(weights=None).to(device)
+    # Its own initialisation of GoogLeNet takes minutes and changes nothing that is measured here.
+    model = torchvision.models.get_model(name, **({"init_weights": False} if name == "googlenet" else {})).to(device)
     prepare = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
@@ -62,7 +61,11 @@ def peer_steps(
 
     def train(images: torch.Tensor, labels: torch.Tensor) -> object:
         model.train()
-        loss = torch.nn.functional.cross_entropy(model(prepare(images.to(device))), labels.to(device))
+        outputs, labels = model(prepare(images.to(device))), labels.to(device)
+        logits, *others = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        for other in others:
+            loss = loss + AUXILIARY * torch.nn.functional.cross_entropy(other, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -71,19 +74,24 @@ def peer_steps(
     return predict, train
 
 
-def our_steps(
-    device: torch.device, inference: Precision, training: Precision
-) -> tuple[Callable[[torch.Tensor], object], Callable[[torch.Tensor, torch.Tensor], object]]:
+def our_steps(name: str, device: torch.device, inference: Precision, training: Precision) -> tuple[Predict, Train]:
     """The predictor's and the trainer's own functions."""
+    header = checkpoint.Header(
+        architecture=name,
+        arguments={},
+        task="classification",
+        class_names=NAMES,
+        preprocessing=Preprocessing(resize=256, crop=SIZE),
+    )
     task = ClassificationTask(NAMES)
-    model = create_model("resnet50").eval().to(device, memory_format=torch.channels_last)
-    predictor = Predictor(model, task, HEADER, device, inference)
-    trained = create_model("resnet50").train().to(device, memory_format=torch.channels_last)
+    model = create_model(name).eval().to(device, memory_format=torch.channels_last)
+    predictor = Predictor(model, task, header, device, inference)
+    trained = create_model(name).train().to(device, memory_format=torch.channels_last)
     job = Job(
         run=Path("unused"),
         model=trained,
         task=task,
-        header=HEADER,
+        header=header,
         training=TrainingConfig(batch_size=BATCH),
         optimizer=OptimizerConfig(lr=0.01, weight_decay=0.0),
         precision=training,
@@ -150,8 +158,39 @@ def agreement(run: Path) -> dict[str, Any]:
     return {"images": len(samples), "same_top1": same / len(samples)}
 
 
+def measured(
+    name: str,
+    device: torch.device,
+    precisions: tuple[Precision, Precision],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    repeats: int,
+) -> dict[str, Any]:
+    """Images a second of both sides, predicting and training one network, and the ratios."""
+    our_predict, our_train = our_steps(name, device, *precisions)
+    peer_predict, peer_train = peer_steps(name, device)
+    result = {}
+    for kind, ours, peer in (
+        ("predict", lambda: our_predict(images), lambda: peer_predict(images)),
+        ("train", lambda: our_train(images, labels), lambda: peer_train(images, labels)),
+    ):
+        seconds, peer_seconds = median_seconds(ours, peer, repeats)
+        result[kind] = {
+            "ours_images_per_second": round(BATCH / seconds, 2),
+            "torchvision_images_per_second": round(BATCH / peer_seconds, 2),
+            "ratio": round(peer_seconds / seconds, 2),
+        }
+        print(
+            f"{name:10} {kind:8} ours {BATCH / seconds:8.1f}  torchvision {BATCH / peer_seconds:8.1f} images/s  "
+            f"ratio {peer_seconds / seconds:.2f}",
+            flush=True,
+        )
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=FAMILIES, metavar="NAME", help="networks that both sides have")
     parser.add_argument("--run", type=Path, help="a trained run, to compare its labels in both precisions")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
@@ -162,8 +201,6 @@ def main() -> None:
     precisions = pick_precision(device, training=False), pick_precision(device, training=True)
     images = torch.randint(0, 256, (BATCH, 3, SIZE, SIZE), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (BATCH,))
-    our_predict, our_train = our_steps(device, *precisions)
-    peer_predict, peer_train = peer_steps(device)
     result: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
@@ -171,19 +208,12 @@ def main() -> None:
         "torchvision": torchvision.__version__,
         "precision": {"predict": precisions[0], "train": precisions[1]},
     }
-    for name, ours, peer in (
-        ("predict", lambda: our_predict(images), lambda: peer_predict(images)),
-        ("train", lambda: our_train(images, labels), lambda: peer_train(images, labels)),
-    ):
-        seconds, peer_seconds = median_seconds(ours, peer, arguments.repeats)
-        result[name] = {
-            "ours_images_per_second": round(BATCH / seconds, 2),
-            "torchvision_images_per_second": round(BATCH / peer_seconds, 2),
-            "ratio": round(peer_seconds / seconds, 2),
-        }
-        print(
-            f"{name:8} ours {BATCH / seconds:8.1f}  torchvision {BATCH / peer_seconds:8.1f} images/s  ratio {peer_seconds / seconds:.2f}"
-        )
+    for name in arguments.models:
+        result[name] = measured(name, device, precisions, images, labels, arguments.repeats)
+    for kind in ("predict", "train"):
+        ratio = statistics.median(result[name][kind]["ratio"] for name in arguments.models)
+        result[f"median_{kind}_ratio"] = ratio
+        print(f"{'median':10} {kind:8} ratio {ratio:.2f} over {len(arguments.models)} networks")
     if arguments.run:
         result["agreement"] = agreement(arguments.run)
         print(

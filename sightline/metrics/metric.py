@@ -2,6 +2,7 @@
 
 The state is sums and counts, never averages: averaging averages of unequal batches is wrong, adding counts is not.
 Hence states of several processes are added in any order and give the same numbers as one process that saw everything.
+What has to be ranked over all images is kept as rows, which are put together in the same way.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +18,7 @@ from sightline.structures import ClassificationTarget
 
 P = TypeVar("P")  # what the task predicts for an image
 T = TypeVar("T")  # what is true of an image
-State = Mapping[str, NDArray[np.int64]]
+State = Mapping[str, NDArray[Any]]
 
 
 class Metric(ABC, Generic[P, T]):
@@ -37,7 +38,10 @@ class Metric(ABC, Generic[P, T]):
 
     @abstractmethod
     def state(self) -> State:
-        """What was counted: enough to be sent to another process and given to `add_state` there."""
+        """What was counted: enough to be sent to another process and given to `add_state` there.
+
+        Arrays by name; between processes they may differ in their first dimension alone.
+        """
 
     @abstractmethod
     def add_state(self, state: State) -> None:

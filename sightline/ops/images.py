@@ -30,3 +30,15 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     floats = flat.to(torch.float32, memory_format=order)  # a copy, so the caller's bytes stay as they are
     floats.mul_(scale[:, None, None]).add_(offset[:, None, None])
     return floats.view(images.shape) if images.ndim > 4 else floats
+
+
+def blank_padding(images: Tensor, sizes: Tensor) -> Tensor:
+    """Images (N, C, H, W) with 0, the mean colour, right of and below their pictures of `sizes` (N, 2: height, width).
+
+    >>> blank_padding(torch.ones(1, 1, 2, 3), torch.tensor([[1, 2]]))
+    tensor([[[[1., 1., 0.],
+              [0., 0., 0.]]]])
+    """
+    rows = torch.arange(images.shape[2], device=images.device) < sizes[:, :1]  # (N, H)
+    columns = torch.arange(images.shape[3], device=images.device) < sizes[:, 1:]  # (N, W)
+    return images * (rows[:, None, :, None] & columns[:, None, None, :])
