@@ -4,7 +4,7 @@ Shape letters: `N` batch, `V` views of one image (1, or 10 with ten-crop), `C` c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +35,29 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize:
             raise ValueError(f"expected 1 <= crop <= resize, got crop {self.crop} and resize {self.resize}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholePicture:
+    """How a picture becomes a detector's input: nothing is cut off. It travels with the weights.
+
+    Raises `ValueError` for sizes below 1, a limit below the side, or a standard deviation of 0.
+    """
+
+    shorter: int
+    """Length of the shorter side after resizing, in pixels (bilinear, antialiased)."""
+    longer: int
+    """Most length of the longer side; it makes the shorter one smaller where it must."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Mean of R, G, B for values in 0..1."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Standard deviation of R, G, B for values in 0..1."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shorter <= self.longer:
+            raise ValueError(f"expected 1 <= shorter <= longer, got {self.shorter} and {self.longer}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
 
@@ -94,9 +117,63 @@ class ClassificationPrediction:
         return list(zip(labels.tolist(), values.tolist(), strict=True))
 
 
-# Detection and segmentation add theirs to these unions.
-Target = ClassificationTarget
-Prediction = ClassificationPrediction
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectionTarget:
+    """The objects in an image, n of them; none is allowed.
+
+    Raises `ValueError` for columns of unequal length and for boxes without an area.
+
+    >>> DetectionTarget.of(torch.tensor([[0.0, 0.0, 4.0, 2.0]]), torch.tensor([1])).areas
+    tensor([8.])
+    """
+
+    boxes: Tensor
+    """(n, 4) float32: left, top, right, bottom in the image's pixels."""
+    labels: Tensor
+    """(n,) int64, 0..K-1. Background is no label: it exists inside the detector only."""
+    crowd: Tensor
+    """(n,) bool: a box around many objects. What is found inside is neither right nor wrong."""
+    difficult: Tensor
+    """(n,) bool: finding the object is not asked for (VOC)."""
+    areas: Tensor
+    """(n,) float32: area of the object in pixels (of its outline where known), for figures by size."""
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.boxes.shape != (count, 4) or {len(self.crowd), len(self.difficult), len(self.areas)} != {count}:
+            raise ValueError(f"expected {count} boxes, (n, 4), and as many flags; got {tuple(self.boxes.shape)}")
+        if count and not bool((self.boxes[:, 2:] > self.boxes[:, :2]).all()):
+            raise ValueError("a box has no area: its right and bottom must be beyond its left and top")
+
+    @classmethod
+    def of(cls, boxes: Tensor, labels: Tensor) -> "DetectionTarget":
+        """Objects that are neither crowds nor difficult; their areas are those of their boxes."""
+        no = torch.zeros(len(labels), dtype=torch.bool)
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        return cls(boxes=boxes, labels=labels, crowd=no, difficult=no, areas=areas)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectionPrediction:
+    """What a detector found in one image, m objects, best first. Everything is on the CPU."""
+
+    boxes: Tensor
+    """(m, 4) float32: left, top, right, bottom in the pixels of the picture as it was given."""
+    scores: Tensor
+    """(m,) float32, 0..1, falling."""
+    labels: Tensor
+    """(m,) int64, 0..K-1."""
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.boxes.shape != (count, 4) or self.scores.shape != (count,):
+            raise ValueError(
+                f"expected {count} boxes and scores, got {tuple(self.boxes.shape)} and {tuple(self.scores.shape)}"
+            )
+
+
+Target = ClassificationTarget | DetectionTarget
+Prediction = ClassificationPrediction | DetectionPrediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +185,8 @@ class Sample:
     target: Target
     index: int
     """Position in the data set's index."""
+    original_size: tuple[int, int] | None = None
+    """Height and width of the picture before it was resized, where predictions go back to it; a detector's do."""
 
     def __post_init__(self) -> None:
         if self.image.dtype != torch.uint8 or self.image.ndim not in (3, 4) or self.image.shape[-3] != 3:
@@ -125,6 +204,10 @@ class Batch:
     targets: Sequence[Target]
     indices: Sequence[int]
     """Position of each sample in the data set's index."""
+    sizes: Tensor | None = None
+    """(N, 2) int64, height and width of each picture in its image, whose right and bottom are padding; None without padding."""
+    original_sizes: Tensor | None = None
+    """(N, 2) int64, height and width of each picture before it was resized; None where nothing goes back to it."""
 
     def __post_init__(self) -> None:
         if self.images.ndim not in (4, 5) or not len(self.images) == len(self.targets) == len(self.indices):
@@ -138,4 +221,15 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory, from where it is copied to a GPU while the GPU computes."""
-        return Batch(self.images.pin_memory(), self.targets, self.indices)
+        return replace(self, images=self.images.pin_memory())
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """The samples `start`, ..., `stop` - 1."""
+        rows = slice(start, stop)
+        return Batch(
+            self.images[rows],
+            self.targets[rows],
+            self.indices[rows],
+            None if self.sizes is None else self.sizes[rows],
+            None if self.original_sizes is None else self.original_sizes[rows],
+        )

@@ -18,6 +18,7 @@ import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> 
     if len(content) > limits.bytes:
         raise ImageError(f"{name}: it has {len(content):,} bytes, more than the limit of {limits.bytes:,}.")
     try:
-        with _opened(content, name, limits) as image:
+        with _opened(io.BytesIO(content), name, limits) as image:
             _scale_transparency(image, content)
             image.load()
             pixels = _rgb(_upright(image), name)
@@ -108,18 +109,34 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> 
     return pixels.permute(2, 0, 1)
 
 
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of the upright picture in a file, in pixels, from its header; None for what cannot be read.
+
+    No pixels are decoded, so a picture that has a size here may still be damaged.
+    """
+    try:
+        with path.open("rb") as file, _opened(file, path.name, DEFAULT_LIMITS) as image:
+            # Pillow would decode all pixels of a PNG to look for what may follow them.
+            if image.format == "PNG" and not _PNG_EXIF & image.info.keys() and b"eXIf" not in path.read_bytes():
+                return image.size
+            return image.size[::-1] if _turn(image) in _EXCHANGING else image.size
+    except Exception:  # as in `decode`, which will say why
+        return None
+
+
 _warnings_are_global = threading.Lock()
 
 
-def _opened(content: bytes, name: str, limits: DecodeLimits) -> Image.Image:
+def _opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
     """The header read, nothing decoded."""
     # Pillow warns of large pictures and of odd metadata. Neither damages the pixels, and the size is judged here.
     with _warnings_are_global, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError:
-            raise ImageError(f"{name}: {_what_it_is(content)}") from None
+            file.seek(0)
+            raise ImageError(f"{name}: {_what_it_is(file.read(64))}") from None
         except Image.DecompressionBombError:
             raise ImageError(
                 f"{name}: it claims more than {limits.pixels:,} pixels, the limit; nothing was decoded."
@@ -154,21 +171,30 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation -> what undoes it."""
+_EXCHANGING = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+"""Turns that exchange width and height."""
+_PNG_EXIF = frozenset(("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"))
+"""Where the metadata of a PNG may say an orientation."""
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes the picture upright, None when it is."""
     if image.format in ("JPEG", "MPO") and not image.info.keys() & {"exif", "xmp"}:
-        return image
+        return None
     if image.format == "TIFF":  # Pillow has turned it already
-        return image
+        return None
     with _warnings_are_global, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             orientation = image.getexif().get(0x0112)
         except Exception:  # broken metadata does not make a broken picture
-            return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+            return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 def _rgb(image: Image.Image, name: str) -> Tensor:

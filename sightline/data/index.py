@@ -1,4 +1,4 @@
-"""What a data set holds: where each picture is, its label, its split, the class names.
+"""What a data set holds: where each picture is, what is known of it, its split, the class names.
 
 Every format's `read` gives an `Index`, and everything after it (splits, checks, loading) asks for nothing else.
 A position (0..N-1) names one picture for as long as the index and what was made from it live.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.data.annotations import NO_FAULTS, AnnotationFaults, Annotations, ClassLabels
 from sightline.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -48,7 +49,7 @@ class Index:
     >>> from sightline.data.sources import TensorSource
     >>> import torch
     >>> pictures = TensorSource(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), ["a.png", "b.png", "c.png"])
-    >>> index = Index(source=pictures, labels=np.array([0, 1, 1]), class_names=("cat", "dog"),
+    >>> index = Index(source=pictures, annotations=ClassLabels(np.array([0, 1, 1])), class_names=("cat", "dog"),
     ...               splits={"train": np.array([0, 1]), "test": np.array([2])}, format="image folder")
     >>> len(index), index.class_counts("train"), index.positions("test").tolist()
     (3, {'cat': 1, 'dog': 1}, [2])
@@ -56,8 +57,8 @@ class Index:
 
     source: ImageSource
     """The pictures, N of them."""
-    labels: NDArray[np.int64]
-    """(N,) class of each picture, 0..K-1."""
+    annotations: Annotations
+    """What is known of each picture: its class, or the objects in it."""
     class_names: tuple[str, ...]
     """K names; the label is the position here."""
     splits: dict[str, Positions]
@@ -68,22 +69,31 @@ class Index:
     """What was noticed or decided and must be said aloud."""
     ignored: tuple[str, ...] = ()
     """Files that lie in the data set and are not used, each with the reason."""
+    faults: AnnotationFaults = NO_FAULTS
+    """What is wrong with the annotations; `faults.require_few` stops when it is too much."""
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.labels, dtype=np.int64)
-        if labels.shape != (len(self.source),):
-            raise DataError(f"expected one label for each of {len(self.source)} pictures, got {labels.shape}")
+        if len(self.annotations) != len(self.source):
+            raise DataError(f"expected annotations of {len(self.source)} pictures, got {len(self.annotations)}")
+        labels = self.annotations.labels
         outside = np.flatnonzero((labels < 0) | (labels >= len(self.class_names)))
         if len(outside):
-            name, label = self.source.name(int(outside[0])), labels[outside[0]]
+            name = self.source.name(self._picture_of(int(outside[0])))
             raise DataError(
-                f"{name}: its label is {label}, but there are {len(self.class_names)} classes (0..{len(self.class_names) - 1})."
+                f"{name}: its label is {labels[outside[0]]}, but there are {len(self.class_names)} classes "
+                f"(0..{len(self.class_names) - 1})."
             )
-        object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "splits", self._ordered_splits())
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) class of each picture, 0..K-1; raises `DataError` when pictures have no class but objects."""
+        if not isinstance(self.annotations, ClassLabels):
+            raise DataError(f"The data set ({self.format}) has boxes for its pictures, not classes.")
+        return self.annotations.labels
 
     def positions(self, split: str) -> Positions:
         """Positions of the pictures of a split, ascending; raises `DataError` that lists the splits there are."""
@@ -95,9 +105,9 @@ class Index:
         return self.splits[split]
 
     def class_counts(self, split: str | None = None) -> dict[str, int]:
-        """Number of pictures of each class, in a split or in all."""
-        labels = self.labels if split is None else self.labels[self.positions(split)]
-        counts = np.bincount(labels, minlength=len(self.class_names))
+        """Number of pictures (or objects, where those have the classes) of each class, in a split or in all."""
+        positions = np.arange(len(self)) if split is None else self.positions(split)
+        counts = self.annotations.counts(positions, len(self.class_names))
         return dict(zip(self.class_names, counts.tolist(), strict=True))
 
     def fingerprint(self, split: str | None = None) -> str:
@@ -105,7 +115,7 @@ class Index:
         digest = hashlib.sha256("\0".join(self.class_names).encode())
         positions = range(len(self)) if split is None else self.positions(split).tolist()
         for position in positions:
-            digest.update(f"\n{self.source.name(position)}\0{self.labels[position]}".encode())
+            digest.update(f"\n{self.source.name(position)}\0{self.annotations.digest(position)}".encode())
         return digest.hexdigest()
 
     def divided(self, splits: dict[str, Positions], *notes: str) -> "Index":
@@ -116,6 +126,12 @@ class Index:
         """The same pictures with some of them taken out of every split; positions stay what they were."""
         kept = {name: held[~np.isin(held, positions)] for name, held in self.splits.items()}
         return self.divided(kept, *notes)
+
+    def _picture_of(self, row: int) -> int:
+        """The picture that a row of the annotations belongs to."""
+        if isinstance(self.annotations, ClassLabels):
+            return row
+        return int(np.searchsorted(self.annotations.offsets, row, side="right")) - 1
 
     def _ordered_splits(self) -> dict[str, Positions]:
         unknown = set(self.splits) - set(SPLITS)

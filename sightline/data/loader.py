@@ -7,7 +7,7 @@ their number nor the number of processes nor a restart in the middle changes a s
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,10 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     tensor([0, 1, 2, 3, 4])
     """
     return torch.randperm(n, generator=torch.Generator().manual_seed(mixed_seed(seed, epoch)))
+
+
+BATCH_PIXELS = 2**21
+"""Pixels in a batch of whole pictures: forty of 224 x 224. The first maps of a VGG then take half a gigabyte each."""
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -145,6 +149,26 @@ def eval_loader(
     return _loader(samples, [keys[at : at + batch_size] for at in range(0, len(keys), batch_size)], workers)
 
 
+def equal_sizes(batches: Iterable[Batch], batch_size: int, pixels: int = BATCH_PIXELS) -> Iterator[Batch]:
+    """The pictures of `batches` in batches of one size each: the same pictures in another order.
+
+    A batch has at most `batch_size` pictures and, unless one picture has more by itself, `pixels` pixels in all its views.
+    While batches fill, at most eight times as many pixels wait.
+    """
+    waiting: dict[torch.Size, list[Batch]] = {}
+    for batch in batches:
+        for row in range(len(batch)):
+            alone = Batch(batch.images[row : row + 1], batch.targets[row : row + 1], batch.indices[row : row + 1])
+            size = alone.images.shape[1:]
+            waiting.setdefault(size, []).append(alone)
+            if len(waiting[size]) >= min(batch_size, max(1, pixels // _pixels(size))):
+                yield _joined(waiting.pop(size))
+            elif sum(_pixels(size) * len(group) for size, group in waiting.items()) > 8 * pixels:
+                yield _joined(waiting.pop(max(waiting, key=lambda size: len(waiting[size]) * _pixels(size))))
+    for group in waiting.values():
+        yield _joined(group)
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one size as a `Batch` of (N, 3, H, W) or (N, V, 3, H, W) uint8 images."""
     sizes = {tuple(sample.image.shape) for sample in samples}
@@ -159,10 +183,40 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
+def collate_padded(samples: Sequence[Sample], multiple: int = 32) -> Batch:
+    """Samples of any sizes as a `Batch` padded at the right and bottom to the largest, and to a multiple of `multiple` pixels."""
+    sizes = torch.tensor([sample.image.shape[1:] for sample in samples])
+    height, width = (-(-int(side) // multiple) * multiple for side in sizes.amax(dim=0))
+    images = samples[0].image.new_zeros(len(samples), 3, height, width)
+    for image, sample in zip(images, samples, strict=True):
+        image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
+    originals = [sample.original_size for sample in samples]
+    return Batch(
+        images,
+        tuple(sample.target for sample in samples),
+        tuple(sample.index for sample in samples),
+        sizes,
+        None if None in originals else torch.tensor(originals),
+    )
+
+
 def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataError:
     if isinstance(samples[0], DataError):
         return samples[0]
     return collate(samples)  # type: ignore[arg-type]
+
+
+def _pixels(size: torch.Size) -> int:
+    """Of a (3, H, W) image, or of (V, 3, H, W) views."""
+    return size.numel() // 3
+
+
+def _joined(group: Sequence[Batch]) -> Batch:
+    return Batch(
+        torch.cat([batch.images for batch in group]),
+        tuple(target for batch in group for target in batch.targets),
+        tuple(index for batch in group for index in batch.indices),
+    )
 
 
 def _loader(samples: Samples, batches: Any, workers: int) -> PictureLoader:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.formats import image_folder
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
@@ -48,7 +49,7 @@ def digits() -> Index:
     images = torch.from_numpy(np.stack([_enlarged(digit) for digit in data.images]))
     return Index(
         source=TensorSource(images[:, None], [f"digit {number}" for number in range(len(images))]),
-        labels=data.target,
+        annotations=ClassLabels(data.target),
         class_names=tuple(map(str, data.target_names)),
         splits={},
         format="scikit-learn",

@@ -1,7 +1,7 @@
 """Dividing a data set into train, val and test, the same way each time, and writing the division down.
 
 Which split a picture falls into is decided by a hash of (seed, its name), class by class: the same on every machine, and a picture
-that is added later moves few others.
+that is added later moves few others. Pictures with boxes have no class of their own and are divided all together.
 """
 
 import hashlib
@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.formats import csv_table
 from sightline.data.index import SPLITS, Index, Positions
 from sightline.errors import ConfigError, DataError
+
+_NAMED = 10
 
 
 def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1) -> Index:
@@ -22,15 +25,18 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
     - train and val, or all three: nothing is changed.
 
     `val` and `test` are shares of the pictures that are divided (0..1, together below 1). Raises `DataError` when there are
-    splits and none of them is for training, when there are fewer than two classes, or a class without training pictures.
+    splits and none of them is for training, when there are fewer than two classes, or a class without training pictures; of
+    pictures with boxes, when there is no box to train on.
     """
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise ConfigError(
             f"The shares of val and test are above 0 and together below 1; got val {val} and test {test}."
         )
     divided = _with_missing(index, seed, val, test)
-    _require_trainable(divided)
-    return divided
+    if isinstance(index.annotations, ClassLabels):
+        _require_trainable(divided)
+        return divided
+    return _with_absent_classes(divided)
 
 
 def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
@@ -39,13 +45,13 @@ def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
         whole = next(iter(given.values())) if given else np.arange(len(index))
         came = f"came as a single {next(iter(given))!r} split and" if given else "had no splits and"
         splits = _divided(index, whole, seed, {"val": val, "test": test})
-        return index.divided(splits, f"The data set {came} was divided: {_sizes(splits)} (stratified, seed {seed}).")
+        return index.divided(splits, f"The data set {came} was divided: {_sizes(splits)} ({_how(index)}seed {seed}).")
     if "train" not in given:
         raise DataError(f"The data set has only the splits {', '.join(given)}: there is no train split to learn from.")
     if "val" not in given:
         parts = _divided(index, given["train"], seed, {"val": val})
         splits = {**given, **parts}
-        note = f"The data set had no val split; it was taken from train: {_sizes(splits)} (stratified, seed {seed})."
+        note = f"The data set had no val split; it was taken from train: {_sizes(splits)} ({_how(index)}seed {seed})."
         return index.divided(splits, note)
     if "test" not in given:
         return index.divided(
@@ -55,7 +61,10 @@ def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
 
 
 def write_splits(index: Index, path: Path) -> Path:
-    """Write down which picture is in which split: a table path,label,split with the pictures' names."""
+    """Write down which picture is in which split: a table path,label,split with the pictures' names.
+
+    Of a picture with boxes, the label is how many there are of each class, and a hash that tells when one has moved.
+    """
     return csv_table.write_rows(index, path, [index.source.name(position) for position in range(len(index))])
 
 
@@ -70,11 +79,12 @@ def read_splits(index: Index, path: Path) -> Index:
     new = [name for name in names if name not in rows]
     moved = [
         name
-        for name, label in zip(names, index.labels, strict=True)
-        if name in rows and rows[name].label != index.class_names[label].strip()
+        for position, name in enumerate(names)
+        if name in rows and rows[name].label != index.annotations.summary(position, index.class_names).strip()
     ]
     if missing or new or moved:
-        kinds = ((missing, "missing"), (new, "new"), (moved, "in another class"))
+        other = "in another class" if isinstance(index.annotations, ClassLabels) else "with other boxes"
+        kinds = ((missing, "missing"), (new, "new"), (moved, other))
         differences = ", ".join(f"{len(held)} {kind} (first: {held[0]})" for held, kind in kinds if held)
         raise DataError(
             f"The data set has changed since its splits were written to {path}: of {len(rows)} pictures, {differences}. "
@@ -94,11 +104,26 @@ def _require_trainable(index: Index) -> None:
         raise DataError(f"The class {empty[0]!r} has no pictures in the train split{more}: it cannot be learned.")
 
 
+def _with_absent_classes(index: Index) -> Index:
+    """Among many classes of boxes some may have none to train on: that is said, and the others are learned."""
+    counts = index.class_counts("train")
+    absent = [name for name, count in counts.items() if not count]
+    if len(absent) == len(counts):
+        raise DataError("The pictures of the train split have no boxes: there is nothing to learn from.")
+    if not absent:
+        return index
+    named = f"{', '.join(absent[:_NAMED])}{' ...' if len(absent) > _NAMED else ''}"
+    return index.divided(
+        index.splits,
+        f"{len(absent)} of {len(counts)} classes have no boxes to train on and cannot be learned: {named}.",
+    )
+
+
 def _divided(index: Index, whole: Positions, seed: int, shares: dict[str, float]) -> dict[str, Positions]:
-    """Train gets what the shares leave, and of every class at least one picture."""
+    """Train gets what the shares leave, and of every group at least one picture."""
     parts: dict[str, list[int]] = {"train": [], **{name: [] for name in shares}}
-    for label in range(len(index.class_names)):
-        members = sorted(whole[index.labels[whole] == label].tolist(), key=lambda p: _rank(seed, index.source.name(p)))
+    for group in _groups(index, whole):
+        members = sorted(group.tolist(), key=lambda p: _rank(seed, index.source.name(p)))
         count = len(members)
         for name, share in shares.items():
             taken = min(max(1, round(share * count)), len(members) - 1) if share and members else 0
@@ -106,6 +131,17 @@ def _divided(index: Index, whole: Positions, seed: int, shares: dict[str, float]
             members = members[taken:]
         parts["train"] += members
     return {name: np.array(held, np.int64) for name, held in parts.items() if held}
+
+
+def _groups(index: Index, whole: Positions) -> list[Positions]:
+    """The pictures that are divided in the same proportion: those of a class, or all where they have boxes instead."""
+    if not isinstance(index.annotations, ClassLabels):
+        return [whole]
+    return [whole[index.labels[whole] == label] for label in range(len(index.class_names))]
+
+
+def _how(index: Index) -> str:
+    return "stratified, " if isinstance(index.annotations, ClassLabels) else ""
 
 
 def _rank(seed: int, name: str) -> bytes:

@@ -21,6 +21,8 @@ from sightline.structures import IMAGENET_MEAN, Preprocessing
 
 Crop = Literal["resized", "shift", "paper", "none"]
 CROPS: tuple[Crop, ...] = ("resized", "shift", "paper", "none")
+Views = Literal[1, 10, "dense"]
+"""What an evaluation shows of a picture: the centre, ten crops, or all of it; see `eval_transform`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,12 +41,15 @@ class Augmentation:
     """Not given: chosen from the pictures' size; `train_transform` by itself takes "resized".
     "resized": a random part, resized (Szegedy et al. 2015).
     "shift": padded by reflection by 1/8 of the side, a random square (the CIFAR crop of He et al. 2016, section 4.2).
-    "paper": shorter side to 256/224 of the side, a random square (Krizhevsky et al. 2012, section 4.1).
+    "paper": shorter side to 256/224 of the side, or as `scale_jitter` says, a random square (Krizhevsky et al. 2012, section 4.1).
     "none": shorter side to the side, the centre."""
     scale: tuple[float, float] = (0.08, 1.0)
     """Share of the area that "resized" keeps, smallest and largest, 0..1. Default of Szegedy et al. 2015."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Width over height of that part, smallest and largest. Default of Szegedy et al. 2015."""
+    scale_jitter: tuple[float, float] = (256 / 224, 256 / 224)
+    """What "paper" resizes the shorter side to, smallest and largest, in multiples of the input side, at least 1; drawn anew for
+    each picture (Simonyan and Zisserman 2014, section 3.1: 256 to 512 pixels where the input has 224)."""
     mirror: float = 0.5
     """Probability of a horizontal mirroring, 0..1; 0 where left and right differ in meaning, such as for digits."""
     color_jitter: float = 0.0
@@ -80,6 +85,8 @@ class Augmentation:
             )
         if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
             raise ConfigError(f"scale is two shares with 0 < smallest <= largest <= 1, got {self.scale}")
+        if not (len(self.scale_jitter) == 2 and 1 <= self.scale_jitter[0] <= self.scale_jitter[1] < math.inf):
+            raise ConfigError(f"scale_jitter is two numbers with 1 <= smallest <= largest, got {self.scale_jitter}")
         if not (len(self.ratio) == 2 and 0 < self.ratio[0] <= self.ratio[1]):
             raise ConfigError(f"ratio is two numbers with 0 < smallest <= largest, got {self.ratio}")
 
@@ -132,18 +139,44 @@ def _side(augmentation: Augmentation, size: int, progress: float) -> int:
     return min(size, rounded, key=lambda side: abs(side - size * share))
 
 
-def eval_transform(preprocessing: Preprocessing, crops: int = 1) -> Callable[[Tensor], Tensor]:
-    """Shorter side to `preprocessing.resize`, then the centre, or ten crops.
+def eval_transform(preprocessing: Preprocessing, crops: Views = 1) -> Callable[[Tensor], Tensor]:
+    """Shorter side to `preprocessing.resize`, then the centre, ten crops, or all of it.
 
     From (3, H, W) uint8 to (3, crop, crop) uint8; with `crops=10` to (10, 3, crop, crop): top left, top right, bottom
-    left, bottom right, centre, and the same of the mirrored picture (Krizhevsky et al. 2012, section 4.1).
+    left, bottom right, centre, and the same of the mirrored picture (Krizhevsky et al. 2012, section 4.1); with
+    `crops="dense"` to (2, 3, h, w): the resized picture uncropped, and mirrored (Simonyan and Zisserman 2015, section 3.2).
 
     >>> eval_transform(Preprocessing(resize=32, crop=28), crops=10)(torch.zeros(3, 40, 50, dtype=torch.uint8)).shape
     torch.Size([10, 3, 28, 28])
+    >>> eval_transform(Preprocessing(resize=32, crop=28), crops="dense")(torch.zeros(3, 40, 50, dtype=torch.uint8)).shape
+    torch.Size([2, 3, 32, 40])
     """
-    if crops not in (1, 10):
-        raise ConfigError(f"crops is 1 (the centre) or 10 (corners, centre and their mirrors), got {crops}")
+    if crops not in (1, 10, "dense"):
+        raise ConfigError(
+            f'crops is 1 (the centre), 10 (corners, centre and their mirrors) or "dense" (the whole picture), got {crops!r}'
+        )
     return _Evaluation(preprocessing.resize, preprocessing.crop, crops)
+
+
+def centre_box(preprocessing: Preprocessing, height: int, width: int) -> tuple[float, float, float, float]:
+    """The part of a picture of that size which `eval_transform` keeps: left, top, right, bottom, in the picture's pixels.
+
+    >>> centre_box(Preprocessing(resize=32, crop=28), height=64, width=80)
+    (12.0, 4.0, 68.0, 60.0)
+    """
+    inner_height, inner_width = _resized(height, width, preprocessing.resize)
+    top, left = _start(inner_height, preprocessing.crop), _start(inner_width, preprocessing.crop)
+    down, across = height / inner_height, width / inner_width
+    return left * across, top * down, (left + preprocessing.crop) * across, (top + preprocessing.crop) * down
+
+
+def shorter_side(image: Tensor, size: int) -> Tensor:
+    """(3, H, W) uint8 with its shorter side resized to `size` pixels, the other one in proportion, rounded down."""
+    if min(image.shape[-2:]) == size:
+        return image
+    height, width = image.shape[-2:]
+    resized: Tensor = F.resize_image(image, list(_resized(height, width, size)), antialias=True)
+    return resized
 
 
 def _cropping(augmentation: Augmentation, size: int) -> Callable[[Tensor], Tensor]:
@@ -151,9 +184,10 @@ def _cropping(augmentation: Augmentation, size: int) -> Callable[[Tensor], Tenso
         case "resized" | None:
             return v2.RandomResizedCrop(size, augmentation.scale, augmentation.ratio, antialias=True)  # type: ignore[no-any-return]
         case "shift":
-            return _ShiftCrop(size, size, pad=size // 8)
+            return _ShiftCrop(size, (size, size), pad=size // 8)
         case "paper":
-            return _ShiftCrop(size, round(size * 256 / 224), pad=0)
+            smallest, largest = (round(size * share) for share in augmentation.scale_jitter)
+            return _ShiftCrop(size, (smallest, largest), pad=0)
         case "none":
             return _Evaluation(size, size, crops=1)
 
@@ -180,15 +214,17 @@ class _Mirror:
 
 
 class _ShiftCrop:
-    """Shorter side to `resize`, `pad` pixels of reflection around, a random square of `size`."""
+    """Shorter side to a random one of `resize` (both ends count), `pad` pixels of reflection around, a random square of `size`."""
 
-    def __init__(self, size: int, resize: int, pad: int) -> None:
+    def __init__(self, size: int, resize: tuple[int, int], pad: int) -> None:
         self.size = size
         self.resize = resize
         self.pad = pad
 
     def __call__(self, image: Tensor) -> Tensor:
-        image = _shorter_side(image, self.resize)
+        smallest, largest = self.resize
+        side = smallest if smallest == largest else int(torch.randint(smallest, largest + 1, ()))
+        image = shorter_side(image, side)
         for axis in (1, 2):
             length = image.shape[axis]
             start = int(torch.randint(length + 2 * self.pad - self.size + 1, ())) - self.pad
@@ -215,26 +251,30 @@ class _AlexNetColor:
 
 
 class _Evaluation:
-    def __init__(self, resize: int, crop: int, crops: int) -> None:
+    def __init__(self, resize: int, crop: int, crops: Views) -> None:
         self.resize = resize
         self.crop = crop
         self.crops = crops
 
     def __call__(self, image: Tensor) -> Tensor:
-        image = _shorter_side(image, self.resize)
+        image = shorter_side(image, self.resize)
+        if self.crops == "dense":
+            return torch.stack((image, image.flip(-1)))
         if self.crops == 10:
             return torch.stack(F.ten_crop_image(image, [self.crop, self.crop]))
-        if image.shape[-2:] == (self.crop, self.crop):
-            return image
-        centre: Tensor = F.center_crop_image(image, [self.crop, self.crop])
-        return centre
+        top, left = (_start(length, self.crop) for length in image.shape[-2:])
+        return image[..., top : top + self.crop, left : left + self.crop]
 
 
-def _shorter_side(image: Tensor, size: int) -> Tensor:
-    if min(image.shape[-2:]) == size:
-        return image
-    resized: Tensor = F.resize_image(image, [size], antialias=True)
-    return resized
+def _resized(height: int, width: int, size: int) -> tuple[int, int]:
+    if height <= width:
+        return size, int(size * width / height)
+    return int(size * height / width), size
+
+
+def _start(length: int, crop: int) -> int:
+    """Where a crop from the middle of a side begins."""
+    return round((length - crop) / 2)
 
 
 def _reflected(start: int, count: int, length: int) -> Tensor:

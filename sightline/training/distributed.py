@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.device import pick_device
@@ -139,14 +140,23 @@ def share_from_first(tensors: dict[str, Tensor], here: World) -> None:
 
 
 def merge_metrics(metrics: dict[str, Metric[Any, Any]], here: World) -> dict[str, Metric[Any, Any]]:
-    """Metrics over the images of all processes, on every process: their counts are added up."""
+    """Metrics over the images of all processes, on every process: what each has counted, added in the order of the ranks."""
     if here.size > 1:
         for metric in metrics.values():
-            totals = {}
-            for name, counts in sorted(metric.state().items()):
-                total = torch.from_numpy(counts).to(here.device, copy=True)
-                dist.all_reduce(total)
-                totals[name] = total.cpu().numpy()
+            parts = {name: _gathered(rows, here) for name, rows in sorted(metric.state().items())}
             metric.reset()
-            metric.add_state(totals)
+            for rank in range(here.size):
+                metric.add_state({name: rows[rank] for name, rows in parts.items()})
     return metrics
+
+
+def _gathered(rows: NDArray[Any], here: World) -> list[NDArray[Any]]:
+    """The rows of every process, by rank. Their numbers may differ; what is sent is filled up to the longest."""
+    own = torch.from_numpy(rows).to(here.device)
+    lengths = [torch.zeros(1, dtype=torch.int64, device=here.device) for _ in range(here.size)]
+    dist.all_gather(lengths, torch.tensor([len(own)], device=here.device))
+    filled = own.new_zeros((max(int(length) for length in lengths), *own.shape[1:]))
+    filled[: len(own)] = own
+    parts = [torch.empty_like(filled) for _ in lengths]
+    dist.all_gather(parts, filled)
+    return [part[: int(length)].cpu().numpy() for part, length in zip(parts, lengths, strict=True)]

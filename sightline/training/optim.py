@@ -19,7 +19,9 @@ class OptimizerConfig:
     lr: float | None = None
     """Peak learning rate for the given batch size; chosen from the optimiser, the batch size and the start when not given."""
     momentum: float = 0.9
-    """SGD's momentum (Nesterov), AdamW's first beta."""
+    """SGD's momentum, AdamW's first beta."""
+    nesterov: bool = True
+    """SGD looks ahead along its momentum; false is the papers' classical momentum."""
     beta2: float = 0.99
     """AdamW's second beta; 0.999, usual for long trainings, remembers too long for short ones."""
     weight_decay: float | None = None
@@ -52,7 +54,7 @@ class OptimizerConfig:
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum or AdamW over two groups: weights with decay, biases and norms without.
+    """SGD or AdamW over two groups: weights with decay, biases and norms without.
 
     Raises `ConfigError` when everything is frozen or the learning rate was not chosen yet.
     """
@@ -68,7 +70,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     groups = [group for group in groups if group["params"]]
     # torch's fused kernels do one pass over memory; they exist for the CPU and for CUDA.
     if config.name == "sgd":
-        nesterov = config.momentum > 0
+        nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
     return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, config.beta2), fused=True)
 

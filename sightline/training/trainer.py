@@ -265,8 +265,7 @@ def _chunks(batch: Batch, parts: int) -> Iterator[Batch]:
         raise ConfigError(f"training.accumulate: {len(batch)} images a process cannot be cut into {parts} equal parts.")
     size = len(batch) // parts
     for start in range(0, len(batch), size):
-        stop = start + size
-        yield Batch(batch.images[start:stop], batch.targets[start:stop], batch.indices[start:stop])
+        yield batch.part(start, start + size)
 
 
 class _weights_in:  # noqa: N801 - reads as a verb at its only use

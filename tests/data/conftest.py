@@ -8,18 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 
-REAL_SETS = Path(__file__).parents[2].parent / "shared/data/cls"
+REAL_SETS = Path(__file__).parents[2].parent / "shared/data"
 
 
 @pytest.fixture
-def real_set() -> Callable[[str], Path]:
+def real_set() -> Callable[..., Path]:
     """The folder of a real data set; the test is skipped where it is absent."""
 
-    def folder(name: str) -> Path:
-        path = REAL_SETS / name
+    def folder(name: str, task: str = "cls") -> Path:
+        path = REAL_SETS / task / name
         if not path.exists():
             pytest.skip(f"the real data set {path} is not on this machine")
         return path
@@ -55,7 +56,7 @@ def make_index() -> Callable[..., Index]:
         )
         return Index(
             source=TensorSource(images, [f"picture {number}" for number in range(n)]),
-            labels=np.repeat(np.arange(len(counts)), counts),
+            annotations=ClassLabels(np.repeat(np.arange(len(counts)), counts)),
             class_names=tuple("abcdefghij"[: len(counts)]),
             splits={name: np.array(held) for name, held in (splits or {}).items()},
             format="idx",

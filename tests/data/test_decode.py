@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from sightline.data.decode import PILLOW_PIXELS, DecodeLimits, decode, decode_file
+from sightline.data.decode import PILLOW_PIXELS, DecodeLimits, decode, decode_file, picture_size
 from sightline.errors import ConfigError, ImageError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -261,3 +261,36 @@ def test_what_comes_out_may_be_written_to() -> None:
     image[0, 0, 0] = 9
     wide = decode(encoded(Image.fromarray(RAMP.astype(np.uint16)), "PNG"), "x").clone()
     wide[0, 0, 0] = 9
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_the_size_of_a_picture_is_that_of_the_decoded_one(tmp_path: Path, format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.new("RGB", (20, 10)), format, **({"exif": exif} if format not in ("BMP", "GIF") else {}))
+    (tmp_path / "a").write_bytes(content)
+    height, width = decode(content, "a").shape[1:]
+    assert picture_size(tmp_path / "a") == (width, height)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    content = png(6, 3, 8, 0, (b"\0" + bytes(6)) * 3)
+    chunk = exif.tobytes().removeprefix(b"Exif\0\0")
+    late = struct.pack(">I", len(chunk)) + b"eXIf" + chunk + struct.pack(">I", zlib.crc32(b"eXIf" + chunk))
+    (tmp_path / "a.png").write_bytes(content[:-12] + late + content[-12:])
+    assert decode((tmp_path / "a.png").read_bytes(), "a").shape == (3, 6, 3)
+    assert picture_size(tmp_path / "a.png") == (3, 6)
+
+
+def test_the_size_of_a_picture_needs_its_header_alone(tmp_path: Path) -> None:
+    for format in ("JPEG", "PNG"):
+        content = encoded(Image.fromarray(RAMP), format)
+        (tmp_path / "a").write_bytes(content[:-20])
+        assert picture_size(tmp_path / "a") == (16, 16)
+    for content in (b"", b"nothing", b"\xff\xd8"):
+        (tmp_path / "a").write_bytes(content)
+        assert picture_size(tmp_path / "a") is None
+    assert picture_size(tmp_path / "absent") is None

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.index import Index, natural_order
 from sightline.errors import DataError
 
@@ -32,9 +33,9 @@ def test_impossible_splits(make_index: MakeIndex, splits: dict[str, list[int]], 
 def test_labels_outside_the_classes_are_named(make_index: MakeIndex) -> None:
     index = make_index(2, 2)
     with pytest.raises(DataError, match=r"picture 2: its label is 2, but there are 2 classes \(0\.\.1\)"):
-        replace(index, labels=np.array([0, 0, 2, 1]))
-    with pytest.raises(DataError, match="one label for each of 4 pictures"):
-        replace(index, labels=np.array([0]))
+        replace(index, annotations=ClassLabels(np.array([0, 0, 2, 1])))
+    with pytest.raises(DataError, match="annotations of 4 pictures, got 1"):
+        replace(index, annotations=ClassLabels(np.array([0])))
 
 
 def test_an_absent_split_lists_those_there_are(make_index: MakeIndex) -> None:
@@ -45,7 +46,7 @@ def test_an_absent_split_lists_those_there_are(make_index: MakeIndex) -> None:
 def test_fingerprint_tells_what_changed(make_index: MakeIndex) -> None:
     index = make_index(2, 2, splits={"train": [0, 1], "test": [2, 3]})
     others = [
-        replace(index, labels=np.array([0, 1, 1, 1])),
+        replace(index, annotations=ClassLabels(np.array([0, 1, 1, 1]))),
         replace(index, class_names=("a", "c")),
         make_index(2, 3),
     ]

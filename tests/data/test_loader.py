@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.dataset import Samples
 from sightline.data.index import Index
-from sightline.data.loader import EpochBatches, collate, epoch_order, eval_loader, train_loader
+from sightline.data.loader import EpochBatches, collate, epoch_order, equal_sizes, eval_loader, train_loader
 from sightline.data.sources import FileSource
 from sightline.data.transforms import Augmentation, train_transform
 from sightline.errors import ConfigError, DataError, ImageError
@@ -104,7 +105,7 @@ def test_evaluation_takes_each_sample_once(make_index: MakeIndex, rank: int, wor
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_picture_that_vanished_is_named_without_a_traceback(tmp_path: Path, workers: int) -> None:
     index = Index(
-        source=FileSource(tmp_path, ["gone.png"]), labels=torch.zeros(1).long().numpy(), class_names=("a", "b"),
+        source=FileSource(tmp_path, ["gone.png"]), annotations=ClassLabels(torch.zeros(1).long().numpy()), class_names=("a", "b"),
         splits={}, format="image folder",
     )  # fmt: skip
     with pytest.raises(ImageError) as caught:
@@ -148,3 +149,43 @@ def test_collate() -> None:
     odd = Sample(torch.zeros(3, 5, 5, dtype=torch.uint8), ClassificationTarget(0), 0)
     with pytest.raises(ValueError, match="pictures of a batch have one size"):
         collate([samples[0], odd])
+
+
+def pictures(*sizes: tuple[int, int]) -> list[Batch]:
+    """One batch a picture, which holds its own number."""
+    return [
+        Batch(torch.full((1, 2, 3, *size), number, dtype=torch.uint8), [ClassificationTarget(number)], [number])
+        for number, size in enumerate(sizes)
+    ]
+
+
+def test_pictures_of_equal_sizes_come_together() -> None:
+    given = pictures(*[(8, 8), (8, 12), (8, 8), (12, 8), (8, 8), (8, 12), (8, 8)])
+    batches = list(equal_sizes(given, batch_size=3))
+    assert [tuple(batch.indices) for batch in batches] == [(0, 2, 4), (1, 5), (3,), (6,)]
+    for batch in batches:
+        assert [target.label for target in batch.targets] == list(batch.indices)
+        assert batch.images[:, 0, 0, 0, 0].tolist() == list(batch.indices)
+
+
+def test_batches_hold_so_many_pixels_and_a_larger_picture_is_alone() -> None:
+    batches = list(equal_sizes(pictures(*[(8, 8)] * 5, (20, 20)), batch_size=64, pixels=2 * 2 * 64))
+    assert [len(batch) for batch in batches] == [2, 2, 1, 1]
+
+
+def test_few_pictures_wait_for_others_of_their_size() -> None:
+    """Every picture of another size: without a bound all of them would wait until the end."""
+    sizes = [(8, 8 + number) for number in range(100)]
+    taken = 0
+
+    def counted():
+        nonlocal taken
+        for batch in pictures(*sizes):
+            taken += 1
+            yield batch
+
+    pixels = 4 * 2 * 8 * 107  # four of the largest, with two views each
+    batches = equal_sizes(counted(), batch_size=4, pixels=pixels)
+    assert len(next(batches)) == 1
+    assert 40 < taken < 90
+    assert len(list(batches)) == 99

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
@@ -107,7 +108,7 @@ def test_a_set_that_has_changed_is_refused_with_counts(make_index: MakeIndex, tm
     images = index.source.images  # type: ignore[attr-defined]
     labels = index.labels.copy()
     labels[2] = 1
-    changed = replace(index, source=TensorSource(images, names), labels=labels)
+    changed = replace(index, source=TensorSource(images, names), annotations=ClassLabels(labels))
     with pytest.raises(DataError) as caught:
         read_splits(changed, path)
     expected = (
@@ -121,6 +122,37 @@ def test_odd_names_survive(tmp_path: Path, make_index: MakeIndex) -> None:
     images = index.source.images  # type: ignore[attr-defined]
     odd = replace(index, source=TensorSource(images, ["a,b", ' "c" ', "d\ne", "ü"]), class_names=("x, y", "z "))
     assert as_lists(read_splits(odd, write_splits(odd, tmp_path / "splits.csv"))) == as_lists(odd)
+
+
+def with_boxes(index: Index, *labels: list[int]) -> Index:
+    """The same pictures with a box for each label."""
+    boxes = [np.array([[0, 0, 4, 4]] * len(held), np.float32) for held in labels]
+    return replace(index, annotations=Objects.of(boxes, [np.array(held, np.int64) for held in labels]))
+
+
+def test_pictures_with_boxes_are_divided_all_together(make_index: MakeIndex, tmp_path: Path) -> None:
+    whole = with_boxes(make_index(20, 20), *[[0, 1]] * 5, *[[1]] * 25, *[[]] * 10)
+    index = with_splits(whole, seed=1, val=0.1, test=0.2)
+    assert {name: len(held) for name, held in index.splits.items()} == {"train": 28, "val": 4, "test": 8}
+    assert index.notes == ("The data set had no splits and was divided: train 28, val 4, test 8 (seed 1).",)
+    path = write_splits(index, tmp_path / "splits.csv")
+    assert path.read_text().splitlines()[1].startswith('picture 0,"1 a, 1 b, boxes ')
+    assert path.read_text().splitlines()[40].startswith("picture 39,no objects,")
+    assert as_lists(read_splits(whole, path)) == as_lists(index)
+    moved = replace(whole, annotations=replace(whole.annotations, boxes=whole.annotations.boxes + 1))  # type: ignore[type-var,union-attr]
+    with pytest.raises(DataError, match=r"of 40 pictures, 30 with other boxes \(first: picture 0\)"):
+        read_splits(moved, path)
+
+
+def test_classes_of_boxes_that_cannot_be_learned_are_said(make_index: MakeIndex) -> None:
+    index = with_boxes(make_index(2, 2, splits={"train": [0, 1], "val": [2, 3]}), [0], [], [1], [])
+    assert "1 of 2 classes have no boxes to train on and cannot be learned: b." in with_splits(index).notes
+    with pytest.raises(DataError, match="train split have no boxes: there is nothing to learn from"):
+        with_splits(with_boxes(index, [], [], [1], []))
+    one_class = replace(with_boxes(index, [0], [0], [0], []), class_names=("a",))
+    assert with_splits(one_class).notes == (
+        "The data set has no test split: results are of the val split, which picks the weights.",
+    )
 
 
 def test_real_set(real_set: Callable[[str], Path]) -> None:

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightline.data.transforms import Augmentation, _reflected, eval_transform, train_transform, train_transforms
+from sightline.data.transforms import (
+    Augmentation,
+    _reflected,
+    centre_box,
+    eval_transform,
+    shorter_side,
+    train_transform,
+    train_transforms,
+)
 from sightline.errors import ConfigError
 from sightline.structures import Preprocessing
 
@@ -23,6 +31,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"crop": "resized"},
     {"crop": "shift"},
     {"crop": "paper"},
+    {"crop": "paper", "scale_jitter": (1.0, 2.0)},
     {"crop": "none"},
     {"color_jitter": 0.4},
     {"alexnet_color": 0.1},
@@ -72,6 +81,18 @@ def test_paper_crop_is_256_to_224() -> None:
     assert max(x for _, x in starts) == 32
 
 
+def test_scale_jitter_draws_the_shorter_side_from_a_range() -> None:
+    """The picture's rows are a ramp, so that the ramp's slope in a crop tells what side it was resized to."""
+    image = torch.arange(256, dtype=torch.uint8)[None, :, None].expand(3, 256, 300)
+    transform = train_transform(Augmentation(crop="paper", scale_jitter=(1.0, 2.0), mirror=0), 64)
+    torch.default_generator.manual_seed(0)
+    crops = [transform(image)[0, :, 0].float() for _ in range(400)]
+    sides = [255 * 63 / float(crop[-1] - crop[0]) for crop in crops]
+    assert min(sides) == pytest.approx(64, abs=1.5)
+    assert max(sides) == pytest.approx(128, abs=1.5)
+    assert sum(sides) / len(sides) == pytest.approx(96, abs=3)
+
+
 def test_mirror_probability() -> None:
     image = smooth(8, 8)
     for probability, low, high in ((0.0, 0, 0), (1.0, 200, 200), (0.5, 70, 130)):
@@ -114,6 +135,9 @@ def test_alexnet_color_is_one_shift_along_the_main_colours() -> None:
         ({"scale": (0.5, 0.2)}, "scale is two shares with 0 < smallest <= largest <= 1"),
         ({"scale": (0.5,)}, "scale is two shares"),
         ({"ratio": (0.0, 1.0)}, "ratio is two numbers"),
+        ({"scale_jitter": (0.9, 2.0)}, "scale_jitter is two numbers with 1 <= smallest <= largest, got"),
+        ({"scale_jitter": (2.0, 1.0)}, "scale_jitter is two numbers"),
+        ({"scale_jitter": (1.0,)}, "scale_jitter is two numbers"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], text: str) -> None:
@@ -127,9 +151,38 @@ def test_mixing_is_on_when_one_of_both_is() -> None:
     assert Augmentation(cutmix=1.0).mixing() is not None
 
 
-def test_crops_are_one_or_ten() -> None:
-    with pytest.raises(ConfigError, match=r"crops is 1 .* or 10 .*, got 5"):
-        eval_transform(Preprocessing(resize=32, crop=32), crops=5)
+def test_crops_are_one_ten_or_dense() -> None:
+    with pytest.raises(ConfigError, match=r"crops is 1 .* 10 .* or \"dense\" .*, got 5"):
+        eval_transform(Preprocessing(resize=32, crop=32), crops=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 61), (61, 40), (24, 24), (33, 24), (200, 24)])
+def test_the_centre_box_is_where_the_crop_comes_from(height: int, width: int) -> None:
+    """Pixels that hold their own place: what comes through tells where it was."""
+    preprocessing = Preprocessing(resize=24, crop=20)
+    rows, columns = (torch.arange(length, dtype=torch.uint8) for length in (height, width))
+    image = torch.stack(
+        [
+            rows[:, None].expand(height, width),
+            columns.expand(height, width),
+            torch.zeros(height, width, dtype=torch.uint8),
+        ]
+    )
+    left, top, right, bottom = centre_box(preprocessing, height, width)
+    seen = eval_transform(preprocessing)(image)
+    for line, first, last in ((seen[0, :, 10], top, bottom), (seen[1, 10], left, right)):
+        places = first + (torch.arange(20) + 0.5) * (last - first) / 20 - 0.5
+        inner = slice(1, -1)  # at the rim of the picture the mean over neighbours has fewer of them
+        assert (line[inner] - places[inner]).abs().max() <= 0.51
+        assert last - first == pytest.approx(20 * min(height, width) / 24, rel=0.02)  # sides are whole pixels
+
+
+def test_a_whole_picture_comes_with_its_mirror_image() -> None:
+    image = torch.randint(0, 256, (3, 30, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    views = eval_transform(Preprocessing(resize=15, crop=10), crops="dense")(image)
+    assert views.shape == (2, 3, 15, 25)
+    assert (views[1] == views[0].flip(-1)).all()
+    assert (views[0] == shorter_side(image, 15)).all()
 
 
 def test_pictures_grow_with_the_epochs_and_end_whole() -> None:

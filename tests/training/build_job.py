@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sightline.checkpoint import Header
+from sightline.data.annotations import ClassLabels
 from sightline.data.dataset import Samples
 from sightline.data.index import Index
 from sightline.data.loader import eval_loader, train_loader
@@ -32,7 +33,7 @@ def coloured_index() -> Index:
     pictures[torch.arange(96), torch.from_numpy(labels)] += 60
     source = TensorSource(pictures, [f"{i}.png" for i in range(96)])
     splits = {"train": np.arange(64), "val": np.arange(64, 96)}
-    return Index(source=source, labels=labels, class_names=CLASSES, splits=splits, format="made up")
+    return Index(source=source, annotations=ClassLabels(labels), class_names=CLASSES, splits=splits, format="made up")
 
 
 def build_job(

@@ -31,6 +31,23 @@ def test_biases_and_norms_have_no_decay(name: str) -> None:
     assert decays == {(8, 4): 0.01, (2, 8): 0.01, (8,): 0.0, (2,): 0.0}
 
 
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_momentum_with_and_without_looking_ahead(nesterov: bool) -> None:
+    """Two steps on the gradient 1: v = 1, then 1.9; Nesterov steps by g + 0.9 v, the papers' momentum by v."""
+    weight = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(weight.weight)
+    config = OptimizerConfig(name="sgd", lr=1.0, weight_decay=0.0, nesterov=nesterov)
+    optimizer = build_optimizer(weight, config)
+    for _ in range(2):
+        weight.weight.grad = torch.ones(1, 1)
+        optimizer.step()
+    assert float(weight.weight.detach()) == pytest.approx(-(1.9 + 2.71) if nesterov else -(1.0 + 1.9))
+
+
+def test_without_momentum_there_is_nothing_to_look_ahead_along() -> None:
+    build_optimizer(network(), OptimizerConfig(name="sgd", momentum=0.0, **READY))  # type: ignore[arg-type]
+
+
 def test_frozen_parameters_are_left_out() -> None:
     model = network()
     model[0].weight.requires_grad_(False)

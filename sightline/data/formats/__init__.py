@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sightline.data.formats import csv_table, idx, image_folder, parquet
+from sightline.data.formats import coco, csv_table, idx, ilsvrc, image_folder, parquet, voc, yolo
 from sightline.data.index import Index
 from sightline.errors import DataError, UnknownNameError
 
@@ -11,7 +11,11 @@ FORMATS: dict[str, Callable[[Path], Index]] = {
     "csv": csv_table.read,
     "parquet": parquet.read,
     "idx": idx.read,
+    "ilsvrc": ilsvrc.read,
     "image folder": image_folder.read,
+    "coco": coco.read,
+    "voc": voc.read,
+    "yolo": yolo.read,
 }
 """Name -> how it is read."""
 
@@ -19,30 +23,50 @@ _RECOGNISES: dict[str, Callable[[Path], bool]] = {
     "csv": csv_table.recognises,
     "parquet": parquet.recognises,
     "idx": idx.recognises,
+    "ilsvrc": ilsvrc.recognises,
     "image folder": image_folder.recognises,
 }
+"""Those with a class for each picture, in the order in which they are tried."""
+
+_RECOGNISES_BOXES: dict[str, Callable[[Path], bool]] = {
+    "coco": coco.recognises,
+    "voc": voc.recognises,
+    "yolo": yolo.recognises,
+}
+"""Those with boxes. They are tried first, since their folders of pictures look like classes; one path may fit several."""
 
 _LOOKED_FOR = (
     "a folder with train/val/test folders of class folders, a folder of class folders, a .csv file with the columns "
-    "path,label[,split], .parquet files such as train-00000-of-00001.parquet (also in a folder `data`), "
-    "or IDX files such as train-images-idx3-ubyte.gz"
+    "path,label[,split], ILSVRC-2012 as it is handed out, .parquet files such as train-00000-of-00001.parquet (also in a folder `data`), "
+    "IDX files such as train-images-idx3-ubyte.gz; and for boxes COCO (annotations/instances_train2017.json), "
+    "VOC (Annotations/*.xml and JPEGImages) or YOLO (data.yaml, or the folders images and labels)"
 )
 
 
 def read(path: Path | str, format: str | None = None) -> Index:
     """The data set at `path`, in the format of that name, or in the one that it is recognised as.
 
-    Raises `DataError` when nothing is there or nothing fits, `UnknownNameError` for a format that there is not.
+    Raises `DataError` when nothing is there, nothing fits, or several formats of boxes do; `UnknownNameError` for a format
+    that there is not.
     """
     path = Path(path).expanduser()
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     if not path.exists():
         raise DataError(f"{path} does not exist. Expected a data set: {_LOOKED_FOR}.")
-    format = format or next((name for name, fits in _RECOGNISES.items() if fits(path)), None)
+    format = format or _recognised(path)
     if format is None:
         raise DataError(f"{path} is no data set that Sightline knows. It looked for {_LOOKED_FOR}.{_hint(path)}")
     return FORMATS[format](path)
+
+
+def _recognised(path: Path) -> str | None:
+    """The name of the format that fits; raises `DataError` when which one is meant cannot be told."""
+    fitting = [name for name, fits in _RECOGNISES_BOXES.items() if fits(path)]
+    if len(fitting) > 1:
+        flags = " or ".join(f"--format {name}" for name in fitting)
+        raise DataError(f"{path} can be read as {' and as '.join(fitting)}. Say which with {flags}.")
+    return fitting[0] if fitting else next((name for name, fits in _RECOGNISES.items() if fits(path)), None)
 
 
 def _hint(path: Path) -> str:

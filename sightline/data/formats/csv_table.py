@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.index import SPLIT_ALIASES, Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
@@ -54,7 +55,7 @@ def read(path: Path) -> Index:
     splits = np.array([row.split for row in rows])
     return Index(
         source=FileSource(path.resolve().parent, [row.path for row in rows]),
-        labels=np.array([number[row.label] for row in rows], np.int64),
+        annotations=ClassLabels(np.array([number[row.label] for row in rows], np.int64)),
         class_names=names,
         splits={split: np.flatnonzero(splits == split) for split in sorted(set(splits.tolist()) - {""})},
         format=NAME,
@@ -63,7 +64,12 @@ def read(path: Path) -> Index:
 
 
 def write(index: Index, path: Path) -> Path:
-    """Write an index of files as a table; the files stay where they are. Raises `DataError` for pictures that are no files."""
+    """Write an index of files as a table; the files stay where they are.
+
+    Raises `DataError` for pictures that are no files, and for pictures with boxes.
+    """
+    if not isinstance(index.annotations, ClassLabels):
+        raise DataError(f"A table has one class for each picture, and this data set ({index.format}) has boxes.")
     if not isinstance(index.source, FileSource):
         raise DataError(
             f"A table names files, and this data set ({index.format}) has its pictures inside: write an image folder."
@@ -100,14 +106,14 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
 
 
 def write_rows(index: Index, path: Path, names: list[str]) -> Path:
-    """Write the labels and splits of an index under the given names of its pictures."""
+    """Write the annotations, in one line each, and splits of an index under the given names of its pictures."""
     split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
     columns = COLUMNS if index.splits else COLUMNS[:2]
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
     for position, name in enumerate(names):
-        row = (name, index.class_names[index.labels[position]], split_of.get(position, ""))
+        row = (name, index.annotations.summary(position, index.class_names), split_of.get(position, ""))
         table.writerow(row[: len(columns)])
     write_atomic(path, text.getvalue().encode())
     return path

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 from sightline.errors import DataError
@@ -66,7 +67,7 @@ def read(path: Path) -> Index:
     together = np.concatenate(labels).astype(np.int64)
     return Index(
         source=TensorSource(torch.from_numpy(np.concatenate(images))[:, None], names),
-        labels=together,
+        annotations=ClassLabels(together),
         class_names=tuple(str(number) for number in range(int(together.max()) + 1)),
         splits=splits,
         format=NAME,

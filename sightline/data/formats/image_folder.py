@@ -9,13 +9,14 @@ natural order, over all splits together.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.index import SPLIT_ALIASES, SPLITS, Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
@@ -48,7 +49,7 @@ UNREAD_ENDINGS = frozenset([".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", "
 
 def recognises(path: Path) -> bool:
     """Whether `path` is a folder with class folders that hold pictures."""
-    return path.is_dir() and any(_is_picture(entry.name) for entry in _walk(path) if entry.is_file())
+    return path.is_dir() and any(is_picture(entry.name) for entry in _walk(path) if entry.is_file())
 
 
 def read(path: Path) -> Index:
@@ -56,25 +57,14 @@ def read(path: Path) -> Index:
     if not path.is_dir():
         raise DataError(f"{path} is not a folder. An image folder was expected: a folder of class folders.")
     root = path.resolve()
-    found = _Found(root)
-    folders = _split_folders(root)
+    found = Found(root)
+    folders = split_folders(root)
     for split, folder in folders.items() if folders else [("", root)]:
         found.add_split(split, folder)
-    for beside in sorted(set(root.iterdir()) - set(folders.values())) if folders else []:
-        found.ignored.append(f"{beside.name}: it lies beside the folders {', '.join(f.name for f in folders.values())}")
+    if folders:
+        found.ignore_beside(folders.values())
     found.require_classes(path)
-    class_names = tuple(sorted(found.class_names, key=natural_order))
-    number = {name: label for label, name in enumerate(class_names)}
-    splits = np.array([split for split, _, _ in found.pictures])
-    return Index(
-        source=FileSource(root, [name for _, _, name in found.pictures]),
-        labels=np.array([number[label] for _, label, _ in found.pictures], np.int64),
-        class_names=class_names,
-        splits={split: np.flatnonzero(splits == split) for split in folders},
-        format=NAME,
-        notes=tuple(found.notes(class_names)),
-        ignored=tuple(found.ignored),
-    )
+    return found.index(NAME)
 
 
 def write(index: Index, path: Path) -> Path:
@@ -96,8 +86,8 @@ def write(index: Index, path: Path) -> Path:
 
 
 @dataclass
-class _Found:
-    """What the walk through the folders finds."""
+class Found:
+    """What the walk through the folders of a data set finds, and the index that it makes."""
 
     root: Path
     pictures: list[tuple[str, str, str]] = field(default_factory=list)
@@ -108,19 +98,26 @@ class _Found:
 
     @property
     def class_names(self) -> set[str]:
+        """Those of all splits together."""
         return {name for names in self.class_folders.values() for name in names}
 
     def add_split(self, split: str, folder: Path) -> None:
         """Take the class folders of one split, and what is in them."""
         classes = self.class_folders.setdefault(split, [])
-        for entry in _entries(folder):
+        for entry in entries(folder):
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                 if not _is_text(entry.name):
                     raise DataError(f"{_shown(entry.path)}: the class's name is not UTF-8 text. Rename the folder.")
                 classes.append(entry.name)
                 self._add_class(split, entry)
             else:
-                self._ignore(entry, "it lies beside the class folders, not inside one")
+                self.ignore(entry, "it lies beside the class folders, not inside one")
+
+    def ignore_beside(self, used: Collection[Path]) -> None:
+        """Name everything in the root that is none of what is used there."""
+        names = ", ".join(folder.name for folder in used if folder.is_dir())
+        for beside in sorted(set(self.root.iterdir()) - set(used)):
+            self.ignored.append(f"{_shown(beside.name)}: it lies beside the folders {names}")
 
     def require_classes(self, path: Path) -> None:
         """Raise `DataError` unless there are two classes or more and each of them can be trained on."""
@@ -146,8 +143,41 @@ class _Found:
                         "Put pictures there, or remove the class's folders everywhere."
                     )
 
-    def notes(self, class_names: tuple[str, ...]) -> Iterator[str]:
-        """What is odd and does no harm."""
+    def index(self, format: str, *notes: str) -> Index:
+        """All that was found, with `notes` before what is odd about it; call `require_classes` first."""
+        class_names = tuple(sorted(self.class_names, key=natural_order))
+        number = {name: label for label, name in enumerate(class_names)}
+        splits = np.array([split for split, _, _ in self.pictures])
+        return Index(
+            source=FileSource(self.root, [name for _, _, name in self.pictures]),
+            annotations=ClassLabels(np.array([number[label] for _, label, _ in self.pictures], np.int64)),
+            class_names=class_names,
+            splits={split: np.flatnonzero(splits == split) for split in self.class_folders if split},
+            format=format,
+            notes=(*notes, *self._absences(class_names)),
+            ignored=tuple(self.ignored),
+        )
+
+    def ignore(self, entry: os.DirEntry[str], reason: str) -> None:
+        """Note that something below the root is not used, and why."""
+        self.ignored.append(f"{_shown(self._name(entry))}: {reason}")
+
+    def why_not(self, entry: os.DirEntry[str]) -> str:
+        """What keeps a file from being taken as a picture, or nothing."""
+        if not _is_text(self._name(entry)):
+            return "its name is not UTF-8 text"
+        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.root):
+            return "it is a link out of the data set"
+        if not entry.is_file():
+            return "it is no ordinary file"
+        if entry.name.startswith("."):
+            return "it is a hidden file"
+        if not is_picture(entry.name):
+            ending = os.path.splitext(entry.name)[1]  # noqa: PTH122 - a data set has a million names
+            return f"the ending {ending} is none of a picture's" if ending else "it has no ending"
+        return ""
+
+    def _absences(self, class_names: tuple[str, ...]) -> Iterator[str]:
         for split in self.class_folders:
             there = self._classes_of(split)
             absent = [name for name in class_names if name not in there]
@@ -158,32 +188,24 @@ class _Found:
         return {label for held, label, _ in self.pictures if held == split}
 
     def _add_class(self, split: str, folder: os.DirEntry[str]) -> None:
-        for entry in _walk(Path(folder.path), skipped=self._ignore):
-            name = os.path.relpath(entry.path, self.root).replace(os.sep, "/")
-            if not _is_text(name):
-                self._ignore(entry, "its name is not UTF-8 text")
-            elif entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.root):
-                self._ignore(entry, "it is a link out of the data set")
-            elif not entry.is_file():
-                self._ignore(entry, "it is no ordinary file")
-            elif entry.name.startswith("."):
-                self._ignore(entry, "it is a hidden file")
-            elif not _is_picture(entry.name):
-                ending = Path(entry.name).suffix
-                self._ignore(entry, f"the ending {ending} is none of a picture's" if ending else "it has no ending")
+        for entry in _walk(Path(folder.path), skipped=self.ignore):
+            reason = self.why_not(entry)
+            if reason:
+                self.ignore(entry, reason)
             else:
-                self.pictures.append((split, folder.name, name))
+                self.pictures.append((split, folder.name, self._name(entry)))
 
-    def _ignore(self, entry: os.DirEntry[str], reason: str) -> None:
-        self.ignored.append(f"{_shown(os.path.relpath(entry.path, self.root).replace(os.sep, '/'))}: {reason}")
+    def _name(self, entry: os.DirEntry[str]) -> str:
+        """Its path below the root, which every path that is walked begins with."""
+        return entry.path[len(str(self.root)) :].lstrip(os.sep).replace(os.sep, "/")
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
+def split_folders(root: Path) -> dict[str, Path]:
     """Split -> its folder, for folders that are named like splits and hold folders; in the splits' order."""
     folders: dict[str, Path] = {}
-    for entry in _entries(root):
+    for entry in entries(root):
         split = SPLIT_ALIASES.get(entry.name.lower())
-        if split is None or not entry.is_dir() or not any(inner.is_dir() for inner in _entries(Path(entry.path))):
+        if split is None or not entry.is_dir() or not any(inner.is_dir() for inner in entries(Path(entry.path))):
             continue
         if split in folders:
             raise DataError(f"{root} has two folders for one split: {folders[split].name} and {entry.name}. Keep one.")
@@ -191,18 +213,18 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {split: folders[split] for split in SPLITS if split in folders}
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def entries(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in a folder, in natural order; the file system's own order depends on the machine."""
     try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: natural_order(entry.name))
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: natural_order(entry.name))
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
 
 
 def _walk(folder: Path, skipped: Callable[[os.DirEntry[str], str], None] | None = None) -> Iterator[os.DirEntry[str]]:
     """Everything below `folder` that is not a folder, in natural order."""
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if not entry.is_dir():
             yield entry
         elif entry.is_symlink():
@@ -224,8 +246,9 @@ def _shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _is_picture(name: str) -> bool:
-    ending = Path(name).suffix.lower()
+def is_picture(name: str) -> bool:
+    """Whether a file of this name counts as a picture, to be read or to be reported as unreadable."""
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a data set has a million names
     return (ending in READ_ENDINGS or ending in UNREAD_ENDINGS) and not name.startswith(".")
 
 

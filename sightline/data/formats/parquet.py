@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.decode import DecodeLimits, decode
 from sightline.data.index import SPLIT_ALIASES, Index, natural_order
 from sightline.errors import DataError, ImageError, MissingDependencyError
@@ -61,7 +62,7 @@ def read(path: Path) -> Index:
         notes.append("The files exceed the memory kept for them: reading in random order will be slow.")
     return Index(
         source=source,
-        labels=numbers,
+        annotations=ClassLabels(numbers),
         class_names=class_names,
         splits={str(s): np.flatnonzero(split_of_row == s) for s in np.unique(split_of_row) if s},
         format=NAME,

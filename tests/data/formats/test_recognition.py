@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.data.formats import FORMATS, read
+from sightline.data.formats import FORMATS, read, voc
 from sightline.errors import DataError, UnknownNameError
 
 MakeFolder = Callable[..., Path]
@@ -40,3 +40,60 @@ def test_unknown_format(tmp_path: Path) -> None:
 def test_each_format_refuses_what_is_not_its_own(make_folder: MakeFolder, format: str) -> None:
     with pytest.raises(DataError, match="set"):
         read(make_folder("notes.txt"), format)
+
+
+VOC_XML = "<annotation><filename>none.jpg</filename></annotation>"
+
+
+def test_formats_of_boxes_come_before_folders_of_classes(make_folder: MakeFolder) -> None:
+    folder = make_folder("JPEGImages/1.jpg", "SegmentationClass/1.png", "Annotations/1.xml")
+    assert not voc.recognises(folder)
+    (folder / "Annotations/1.xml").write_text(VOC_XML)
+    assert read(folder).format == "voc"
+    folder = make_folder("images/a/1.jpg", "images/b/1.jpg", "labels/a/1.txt", root="other")
+    (folder / "labels/a/1.txt").write_text("0 0.5 0.5 0.1 0.1")
+    assert read(folder).format == "yolo"
+
+
+def test_several_formats_of_boxes_are_named(make_folder: MakeFolder) -> None:
+    folder = make_folder("images/1.jpg", "labels/1.txt", "annotations/1.xml", "annotations/instances_default.json")
+    (folder / "labels/1.txt").write_text("0 0.5 0.5 0.1 0.1")
+    with pytest.raises(
+        DataError, match=r"can be read as coco and as yolo\. Say which with --format coco or --format yolo\."
+    ):
+        read(folder)
+    (folder / "annotations/1.xml").write_text(VOC_XML)
+    with pytest.raises(DataError, match=r"can be read as coco and as voc and as yolo"):
+        read(folder)
+    assert read(folder, "yolo").format == "yolo"
+    assert read(folder, "voc").format == "voc"
+
+
+def test_folders_of_classes_with_tables_in_them_stay_so(make_folder: MakeFolder) -> None:
+    names = [
+        "train/cat/1.jpg",
+        "train/dog/2.jpg",
+        "test/cat/3.jpg",
+        "train/cat/1.txt",
+        "info.json",
+        "train/cat/1.xml",
+        "data.yaml",
+    ]
+    folder = make_folder(*names)
+    (folder / "train/cat/1.txt").write_text("1 2 3 4 5")
+    (folder / "info.json").write_text('{"images": 3}')
+    (folder / "data.yaml").write_text("names: [cat, dog]")
+    assert read(folder).format == "image folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("trashnet_sub", "image folder"), ("cifar10_parquet", "parquet"), ("mnist_t10k_idx", "idx")],
+)
+def test_real_sets(real_set: Callable[..., Path], name: str, format: str) -> None:
+    assert read(real_set(name)).format == format
+
+
+def test_a_real_set_with_several_readings(real_set: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="can be read as coco and as yolo"):
+        read(real_set("coco_cc", "det"))

@@ -1,0 +1,293 @@
+"""YOLO: a text file for each picture, and in it a line for each box: class, centre x and y, width and height as shares of the picture.
+
+    DATA/data.yaml                class names, and where train, val and test are (see `yolo_config`)
+    DATA/images/train/1.jpg       or DATA/train/images/1.jpg
+    DATA/labels/train/1.txt       its path with `labels` for the last `images`; without such a folder it lies beside the picture
+
+Without a YAML file the splits are folders named so, or the lists train.txt, val.txt, test.txt, and the class names are in classes.txt or
+in a file that ends in .names; without these, classes are called by their numbers. A picture without a label file is one without objects.
+
+A line with three points or more instead, as for outlines, becomes the box around them. Shares refer to the upright picture, whose
+size is read from its header. There are no crowds and no difficult objects in this format.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from sightline.data.annotations import Objects
+from sightline.data.formats.boxes import Floats, Found
+from sightline.data.formats.image_folder import is_picture
+from sightline.data.formats.pictures import (
+    below,
+    composed,
+    copy_pictures,
+    folders_in,
+    pictures_below,
+    read_names,
+    require_new,
+    split_of,
+    text_of,
+)
+from sightline.data.formats.yolo_config import ENDINGS, Config, is_config, read_config
+from sightline.data.index import SPLITS, Index
+from sightline.errors import DataError
+from sightline.files import storage_error, write_atomic
+
+NAME = "yolo"
+_LOOKED_AT = 100
+"""Files in a folder `labels` that are looked at to tell whether they are label files."""
+_PIXELS = 2.0
+"""Shares above this are no slips over the picture's edge: they are pixels."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a YAML file of a data set or a folder with one, or a folder with label files where YOLO has them."""
+    if not path.is_dir():
+        return is_config(path)
+    return bool(_configs(path)) or any(
+        _holds_labels(source, path) for held in _sources(path).values() for source in held
+    )
+
+
+def read(path: Path) -> Index:
+    """The data set at `path`; raises `DataError` with file and line. What is wrong with single lines is in its `faults`."""
+    is_other_file = path.is_file() and path.suffix.lower() not in ENDINGS
+    config = Config(path) if is_other_file else _config(path)
+    root, sources = config.root, config.sources or _sources(config.root)
+    if not sources:
+        raise DataError(f"{path} holds no YOLO data set: expected data.yaml, or the folders images and labels.")
+    found = Found(root, lambda file, line: f"{file} line {line}", relative=True)
+    labels = _Labels(found, config)
+    for split, held in sources.items():
+        for source in held:
+            for picture in _listed(source, found) if source.is_file() else pictures_below(source):
+                labels.add(picture, split)
+    labels.without_pictures()
+    names = config.names or {int(name): name for name in found.classes}
+    notes = [*config.notes, *labels.notes()]
+    if config.names is None:
+        notes.append("No file names the classes; they are called by their numbers.")
+    return found.index(NAME, list(dict.fromkeys(names[number] for number in sorted(names))), _edges, *notes)
+
+
+def write(index: Index, path: Path) -> tuple[str, ...]:
+    """Write an index of boxes as a YOLO data set into `path`, new or empty; what the format cannot hold, one text each.
+
+    Pictures are copied as they are. Crowds are left out: as ordinary boxes they would teach something wrong.
+    """
+    objects = index.annotations
+    if not isinstance(objects, Objects):
+        raise DataError(f"The data set ({index.format}) has no boxes: a YOLO data set of this kind is one of boxes.")
+    require_new(path)
+    try:
+        for copied in copy_pictures(index, lambda split: path / "images" / split):
+            rows = objects.rows(copied.position)
+            kept = ~objects.crowd[rows]
+            edges = objects.boxes[rows][kept].astype(np.float64) / np.tile(copied.size, 2)
+            boxes = np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]], axis=1)
+            lines = [
+                f"{label} {' '.join(f'{share:.7f}' for share in box)}\n"
+                for label, box in zip(objects.labels[rows][kept].tolist(), boxes.tolist(), strict=True)
+            ]
+            write_atomic(path / "labels" / copied.split / f"{copied.stem}.txt", "".join(lines).encode())
+    except OSError as error:
+        raise storage_error(path, error) from error
+    content = {
+        "path": ".",
+        **{split: f"images/{split}" for split in index.splits},
+        "names": dict(enumerate(index.class_names)),
+    }
+    write_atomic(path / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
+    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    lost = {
+        f"{objects.crowd.sum()} crowds are left out: YOLO has no sign for them.": objects.crowd.any(),
+        f"{objects.difficult.sum()} difficult objects are written as ordinary ones.": objects.difficult.any(),
+        "Areas of outlines are not written: YOLO has those of boxes only.": not np.allclose(
+            objects.areas, sides[:, 0] * sides[:, 1], rtol=1e-3
+        ),
+    }
+    return tuple(text for text, applies in lost.items() if applies)
+
+
+def _edges(raw: Floats, size: Floats) -> Floats:
+    """Centre and sides as shares, to edges in pixels."""
+    half = raw[:, 2:] / 2
+    return np.concatenate([(raw[:, :2] - half) * size, (raw[:, :2] + half) * size], axis=1)
+
+
+def _configs(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in ENDINGS and is_config(file)]
+
+
+def _config(path: Path) -> Config:
+    """From the YAML file, or from what lies about."""
+    files = [path] if path.is_file() else _configs(path) if path.is_dir() else []
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise DataError(f"{path} holds several descriptions of a YOLO data set: {names}. Give the path of one.")
+    if files:
+        return read_config(files[0])
+    lists = [path / "classes.txt", path / "labels" / "classes.txt", *sorted(path.glob("*.names"))]
+    there = [file for file in lists if file.is_file()]
+    return Config(path.resolve(), names=dict(enumerate(read_names(there[0]))) if there else None)
+
+
+def _sources(root: Path) -> dict[str, list[Path]]:
+    """Split -> folders with pictures, or lists of them, where no YAML file says it."""
+    inside = folders_in(root)
+    splits = {folder: split_of(name) for name, folder in inside.items() if split_of(name)}
+    if "images" in inside:
+        below_images = folders_in(inside["images"])
+        found = [(split_of(name), folder) for name, folder in below_images.items() if split_of(name)]
+        lists = [(split, root / f"{split}.txt") for split in SPLITS if (root / f"{split}.txt").is_file()]
+        found = found or lists or [("", inside["images"])]
+    else:
+        found = [(split, folder / "images") for folder, split in splits.items() if (folder / "images").is_dir()]
+        found = found or [(split, folder) for folder, split in splits.items()] or [("", root)] * root.is_dir()
+    return {split: [folder for held, folder in found if held == split] for split in dict.fromkeys(s for s, _ in found)}
+
+
+def _holds_labels(source: Path, root: Path) -> bool:
+    """Whether there are label files for the pictures in a folder, or in that of the first picture of a list."""
+    if source.is_file():
+        first = next((line.strip() for line in text_of(source).splitlines() if line.strip()), "")
+        source = (root / first).parent
+    folder = _label_file(source / "1.jpg", root).parent
+    if folder == source:  # beside the pictures there may be other tables of numbers
+        texts = list(source.glob("*.txt"))
+        stems = {path.stem for path in source.iterdir() if is_picture(path.name)} if texts else ()
+        return any(_is_label_file(file) for file in texts if file.stem in stems)
+    return any(_is_label_file(file) for file in islice(folder.rglob("*.txt"), _LOOKED_AT))
+
+
+def _is_label_file(path: Path) -> bool:
+    """Whether the first line with anything in it is one of numbers, five or more."""
+    if not path.is_file():
+        return False
+    with path.open(errors="replace") as file:
+        columns = next((line.split() for line in file if line.strip()), [])
+    return len(columns) >= 5 and all(_number(column) is not None for column in columns)
+
+
+def _label_file(picture: Path, root: Path) -> Path:
+    """Where the boxes of a picture are, or would be."""
+    parts = list(picture.relative_to(root).parts if picture.is_relative_to(root) else picture.parts)
+    if "images" in parts[:-1]:
+        last = len(parts) - 2 - parts[-2::-1].index("images")
+        parts[last] = "labels"
+    return (root / Path(*parts)).with_suffix(".txt")
+
+
+def _listed(source: Path, found: Found) -> Iterator[Path]:
+    """The pictures that a text file lists, one a line, seen from the file's folder or from the data set's."""
+    shown = below(source, found.root)
+    before: dict[Path, int] = {}
+    for number, line in enumerate(text_of(source).splitlines(), start=1):
+        name = line.strip().replace("\\", "/")
+        if not name:
+            continue
+        path = next((base / name for base in (source.parent, found.root) if (base / name).is_file()), None)
+        if path is None:
+            found.bad_picture(f"{shown} line {number}: there is no picture {name}; it is left out.")
+        elif path in before:
+            found.bad_picture(f"{shown} line {number}: {name} was listed before, in line {before[path]}.", absent=False)
+        else:
+            before[path] = number
+            yield path
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+class _Labels:
+    """Reads the label files, one after the other."""
+
+    def __init__(self, found: Found, config: Config) -> None:
+        self.found, self.config = found, config
+        self.outlines = self.without = 0
+        self.used: dict[Path, Path] = {}
+        """Folder of label files -> folder of their pictures."""
+
+    def add(self, picture: Path, split: str) -> None:
+        """Take a picture and its boxes."""
+        file = _label_file(picture, self.found.root)
+        shown = below(file, self.found.root)
+        position = self.found.add_picture(below(picture, self.found.root), split, shown)
+        self.used[file.parent] = picture.parent
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            self.without += 1
+            return
+        except OSError as error:
+            raise DataError(f"{file} cannot be read ({error.strerror or error}).") from error
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                self._add_line(position, number, line.split(), f"{shown} line {number}")
+
+    def without_pictures(self) -> None:
+        """Note the label files whose picture is missing."""
+        for labels, pictures in self.used.items():
+            if not labels.is_dir():
+                continue
+            stems = {composed(Path(entry.name).stem) for entry in os.scandir(pictures) if is_picture(entry.name)}
+            for file in sorted(labels.glob("*.txt")):
+                if composed(file.stem) not in stems and _is_label_file(file):
+                    shown, folder = below(file, self.found.root), below(pictures, self.found.root)
+                    self.found.bad_picture(
+                        f"{shown}: there is no picture {file.stem}.jpg (or of another kind) in {folder}."
+                    )
+
+    def notes(self) -> Iterator[str]:
+        """What was decided on the way."""
+        if self.outlines:
+            yield f"{self.outlines} outlines are read as the boxes around them."
+        if self.without:
+            yield f"{self.without} pictures have no label file: they count as pictures without objects."
+
+    def _add_line(self, position: int, number: int, columns: list[str], place: str) -> None:
+        numbers = [_number(column) for column in columns]
+        shares = [share for share in numbers[1:] if share is not None]
+        wrong = self._what_is_wrong(columns, numbers[0], shares)
+        if wrong:
+            self.found.bad_box(f"{place}: a box is left out: {wrong}.")
+            return
+        area = math.nan
+        if len(shares) not in (4, 4 + self.config.key_points):
+            shares, area = _around(shares)
+            self.outlines += 1
+        label = int(numbers[0] or 0)
+        name = str(label) if self.config.names is None else self.config.names[label]
+        self.found.add_box(position, number, self.found.class_number(name), shares[:4], area=area)
+
+    def _what_is_wrong(self, columns: list[str], label: float | None, shares: list[float]) -> str:
+        names = self.config.names
+        if len(shares) < len(columns) - 1 or label is None:
+            return f"expected numbers, got {' '.join(columns)[:80]!r}"
+        if len(shares) not in (4, 4 + self.config.key_points) and (len(shares) < 6 or len(shares) % 2):
+            return f"expected a class and 4 numbers, or a class and 3 points or more, got {len(columns)} columns"
+        if not label.is_integer() or label < 0 or (names is not None and int(label) not in names):
+            known = "" if names is None else f" of {self.config.shown or 'the data set'} ({min(names)}..{max(names)})"
+            return f"{columns[0]} is no class number{known}"
+        largest = max(shares, key=abs)
+        if abs(largest) > _PIXELS and len(shares) == 4:
+            return f"expected shares of the picture's width and height, 0..1, got {largest:g}"
+        return "a number is not finite" if not all(map(math.isfinite, shares)) else ""
+
+
+def _around(points: list[float]) -> tuple[list[float], float]:
+    """Centre and sides of the box around a polygon, and the polygon's area."""
+    x, y = np.array(points[::2]), np.array(points[1::2])
+    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    sides = float(np.ptp(x)), float(np.ptp(y))
+    return [float(x.min()) + sides[0] / 2, float(y.min()) + sides[1] / 2, *sides], area

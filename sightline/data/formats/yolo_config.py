@@ -1,0 +1,144 @@
+"""The YAML file of a YOLO data set: class names, and where the pictures of each split are.
+
+    path: .                     the data set's folder, seen from this file; this file's own folder when there is no such path
+    train: images/train         a folder, a text file that lists pictures, or several of them
+    val: images/val
+    names: [cat, dog]           or {0: cat, 1: dog}
+
+Every value is taken as the text that is there: a class called `no` is not a truth value. Other keys are not read, but for `nc` and
+`kpt_shape`, which says how many numbers of key points follow a box.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from sightline.data.formats.pictures import below, text_of
+from sightline.data.index import SPLIT_ALIASES
+from sightline.errors import DataError
+
+ENDINGS = (".yaml", ".yml")
+_LOOKS_RIGHT = re.compile(
+    r"^(names|nc)\s*:.*^(path|train|val|test)\s*:|^(path|train|val|test)\s*:.*^(names|nc)\s*:", re.M | re.S
+)
+
+
+class Config(NamedTuple):
+    """What is known of a data set before its label files are read."""
+
+    root: Path
+    """The data set's folder."""
+    shown: str = ""
+    """Name of the YAML file; empty when there is none."""
+    names: dict[int, str] | None = None
+    """Class number in the label files -> name; None when no file says so."""
+    sources: dict[str, list[Path]] | None = None
+    """Split -> folders with pictures, or text files that list them."""
+    key_points: int = 0
+    """Numbers that follow a box."""
+    notes: tuple[str, ...] = ()
+
+
+def is_config(path: Path) -> bool:
+    """Whether a file is YAML that describes a data set: it has the names of classes, and where something is."""
+    if path.suffix.lower() not in ENDINGS or not path.is_file():
+        return False
+    return _LOOKS_RIGHT.search(path.read_bytes()[: 2**20].decode(errors="replace")) is not None
+
+
+def read_config(path: Path) -> Config:
+    """What a YAML file says; raises `DataError` with file and line."""
+    keys = _mapping(path, _root_node(path))
+    notes: list[str] = []
+    names = _names(path, keys, notes)
+    given = _text(path, keys, "path")
+    bases = [base for base in dict.fromkeys((path.parent / given, path.parent)) if base.is_dir()]
+    sources: dict[str, list[Path]] = {}
+    for key, split in SPLIT_ALIASES.items():
+        for value, line in _texts(path, keys, key):
+            source = _found(bases, value, f"{path.name} line {line}", notes)
+            if source is not None:
+                sources.setdefault(split, []).append(source)
+            elif split == "test":
+                notes.append(f"{path.name} line {line}: there is no {value}; the data set has no test split.")
+            else:
+                raise DataError(f"{path} line {line}: there is no {value}, below {' or '.join(map(str, bases))}.")
+    shape = [int(number) for number, _ in _texts(path, keys, "kpt_shape") if number.isdecimal()]
+    key_points = math.prod(shape) if shape else 0
+    return Config(bases[0].resolve(), path.name, names, sources or None, key_points, tuple(notes))
+
+
+def _root_node(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(text_of(path), Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DataError(f"{path} line {line}: this is no YAML ({error.problem}).") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path} is no YAML ({' '.join(str(error).split())}).") from error
+
+
+def _mapping(path: Path, node: yaml.Node | None) -> dict[str, yaml.Node]:
+    if not isinstance(node, yaml.MappingNode):
+        line = node.start_mark.line + 1 if node else 1
+        raise DataError(f"{path} line {line}: expected keys with values, such as names: [cat, dog].")
+    keys: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        if name in keys:
+            raise DataError(f"{path} line {key.start_mark.line + 1}: {name!r} is there twice.")
+        keys[name] = value
+    return keys
+
+
+def _texts(path: Path, keys: dict[str, yaml.Node], key: str) -> list[tuple[str, int]]:
+    """The value of a key, or the values of a list, with their lines; none when it is empty or missing."""
+    node = keys.get(key)
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node] if node is not None else []
+    for item in nodes:
+        if not isinstance(item, yaml.ScalarNode):
+            raise DataError(f"{path} line {item.start_mark.line + 1}: expected text, or a list of it, as {key}.")
+    return [
+        (item.value.strip(), item.start_mark.line + 1) for item in nodes if item.value.strip() not in ("", "null", "~")
+    ]
+
+
+def _text(path: Path, keys: dict[str, yaml.Node], key: str) -> str:
+    return next((value for value, _ in _texts(path, keys, key)), "")
+
+
+def _names(path: Path, keys: dict[str, yaml.Node], notes: list[str]) -> dict[int, str] | None:
+    node = keys.get("names")
+    if isinstance(node, yaml.MappingNode):
+        inner = _mapping(path, node)
+        for key, value in inner.items():
+            if not key.isdecimal():
+                raise DataError(f"{path} line {value.start_mark.line + 1}: expected a class number, got {key!r}.")
+        pairs = [(int(key), *item) for key in inner for item in _texts(path, inner, key)[:1]]
+    else:
+        pairs = [(number, *item) for number, item in enumerate(_texts(path, keys, "names"))]
+    count = _text(path, keys, "nc")
+    if count and pairs and count != str(len(pairs)):
+        notes.append(f"{path.name}: nc is {count}, and there are {len(pairs)} names; the names count.")
+    names = {number: name for number, name, _ in pairs}
+    if len(set(names.values())) < len(names):
+        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+        notes.append(f"{path.name}: the class {twice!r} has several numbers, which are taken as one class.")
+    return names or ({number: str(number) for number in range(int(count))} if count.isdecimal() else None)
+
+
+def _found(bases: list[Path], value: str, place: str, notes: list[str]) -> Path | None:
+    """Where a folder or list is; said when it is not where the file says."""
+    literal = bases[0] / value
+    if literal.exists():
+        return literal.resolve()
+    # Exports are moved about: a path seen from elsewhere is looked for here, as the programs that wrote it do.
+    tails = [value, value.removeprefix("../").removeprefix("./")]
+    for candidate in (base / tail for base in bases for tail in tails):
+        if candidate.exists():
+            notes.append(f"{place}: there is no {value}; {below(candidate.resolve(), bases[0].resolve())} is taken.")
+            return candidate.resolve()
+    return None
