@@ -1,0 +1,154 @@
+"""Write a reference page for each family of networks, with drawings, from the networks themselves: `make docs`.
+
+A family is a file in `sightline/models/`; what its page says of the paper is that file's docstring. The pages are kept in
+the repository; a test compares them with what the code gives.
+"""
+
+import inspect
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+
+from sightline.models import BACKBONES
+from sightline.models.weights import PUBLISHED
+from sightline.report.summary import Row, grouped
+from sightline.workflows.describe import Description, describe, drawing
+
+FOLDER = Path(__file__).parent / "reference" / "architectures"
+CODE = "../../../sightline/models"
+# Of each family: what is drawn and listed, and what the reader is told to train; else its first network.
+SHOWN = {
+    "alexnet": ("alexnet_2012", "alexnet"),
+    "vgg": ("vgg16",),
+    "googlenet": ("googlenet_2014",),
+    "resnet": ("resnet34", "resnet50", "resnet152"),
+}
+TRAINED = {"vgg": "vgg16_bn", "resnet": "resnet18"}
+_HEAD = "*Made from the code by `make docs`.*"
+
+
+def families() -> dict[str, tuple[ModuleType, list[str]]]:
+    """The file of each family and the networks in it, in the order of the table of networks."""
+    found: dict[str, tuple[ModuleType, list[str]]] = {}
+    for name, builder in BACKBONES.items():
+        module = inspect.getmodule(builder.func if isinstance(builder, partial) else builder)
+        assert module is not None
+        found.setdefault(module.__name__.rpartition(".")[2], (module, []))[1].append(name)
+    return found
+
+
+def pages(family: str) -> dict[str, str]:
+    """The page of a family and its drawings, by file name."""
+    module, names = families()[family]
+    shown = SHOWN.get(family, names[:1])
+    written = {f"{name}.svg": drawing(described(name)) for name in shown}
+    return {f"{family}.md": page(family, module, names), **written}
+
+
+def overview() -> dict[str, str]:
+    """The page that lists the families."""
+    lines = ["# Architectures", "", _HEAD, ""]
+    lines += [
+        "The networks that `sightline models` lists, by family. Parameters and multiply-adds are those of one image"
+    ]
+    lines += ["and 1000 classes; `sightline describe MODEL` counts them for other sizes, classes and arguments.", ""]
+    for family, (module, names) in families().items():
+        title, paper, _, _ = told(module)
+        lines += [f"## [{title}]({family}.md)", "", paper, "", *_sizes(names)]
+    return {"README.md": "\n".join(lines)}
+
+
+def page(family: str, module: ModuleType, names: list[str]) -> str:
+    """What the paper did, the sizes, figures with their tables, the differences from the paper, and how to train one."""
+    title, paper, text, differences = told(module)
+    shown = SHOWN.get(family, names[:1])
+    trained = TRAINED.get(family, shown[0])
+    lines = [f"# {title}", "", _HEAD, "", paper, "", *text, f"The code: [`{family}.py`]({CODE}/{family}.py).", ""]
+    lines += ["## Sizes", "", *_sizes(names)]
+    for name in shown:
+        lines += [f"## {name}", "", f"![The layers of {name}, from the images to the logits]({name}.svg)", ""]
+        lines += _layers(described(name))
+    lines += ["## Differences from the paper", "", *differences, "## Train one", ""]
+    lines += ["On the sample data, scikit-learn's handwritten digits:", "", "```sh", "sightline sample digits"]
+    lines += [f"sightline train digits --model {trained}", "```", ""]
+    lines += [
+        "The digits have 32 pixels, so the network is built with its stem for small images. Its layers and a drawing:"
+    ]
+    lines += ["", "```sh"]
+    lines += [
+        f"sightline describe {trained} --image-size 32 --num-classes 10 --set stem=small --out {trained}_small.svg"
+    ]
+    return "\n".join([*lines, "```", ""])
+
+
+@cache
+def described(name: str) -> Description:
+    """A network at its usual size, with 1000 classes."""
+    return describe(name)
+
+
+def told(module: ModuleType) -> tuple[str, str, list[str], list[str]]:
+    """Of the docstring of a file: the name of the network, its paper, what is said of it, and the differences from the paper."""
+    first, *paragraphs = (inspect.getdoc(module) or "").split("\n\n")
+    title, _, paper = first.partition(": ")
+    differing = [text for text in paragraphs if text.startswith("Where ") and "depart" in text.partition(":")[0]]
+    others = [text for text in paragraphs if text not in differing and not text.startswith("Shape letters")]
+    assert differing, f"{module.__name__} does not say where it departs from the paper"
+    return title, paper, _paragraphs(others), _paragraphs(differing)
+
+
+def _paragraphs(texts: list[str]) -> list[str]:
+    """Lines of Markdown; a list begins after an empty line."""
+    return [line for text in texts for line in (*text.replace(":\n- ", ":\n\n- ", 1).splitlines(), "")]
+
+
+def _sizes(names: list[str]) -> list[str]:
+    rows = []
+    for name in names:
+        description = described(name)
+        architecture, size = description.architecture, description.image_size
+        published = [f"{version} ({weights.top1:.2f} %)" for version, weights in PUBLISHED.get(name, {}).items()]
+        parameters = f"{architecture.parameters():,}"
+        if extra := architecture.parameters(auxiliary=True):
+            parameters += f" (and {extra:,} in training)"
+        costs = f"{parameters} | {architecture.multiply_adds():,} | {size} x {size}"
+        rows.append(f"| `{name}` | {costs} | {', '.join(published)} |")
+    head = ["| name | parameters | multiply-adds | pixels | published weights (top-1) |", "|---|---:|---:|---|---|"]
+    return [*head, *rows, ""]
+
+
+def _layers(description: Description) -> list[str]:
+    rows = grouped(description.architecture)
+    lines = ["| name | layers | output | parameters | multiply-adds |", "|---|---|---|---:|---:|"]
+    lines += [_line(row) for row in rows if not row.auxiliary]
+    architecture = description.architecture
+    lines.append(f"| **total** | | | **{architecture.parameters():,}** | **{architecture.multiply_adds():,}** |")
+    lines += [_line(row) for row in rows if row.auxiliary]
+    notes = {
+        " > ": "`>` leads to the next layer.",
+        " | ": "`|` stands between branches that are concatenated.",
+        " + ": "`+` stands between branches that are added; `input` is what the block was given, unchanged.",
+    }
+    said = [note for sign, note in notes.items() if any(sign in row.what for row in rows)]
+    if architecture.parameters(auxiliary=True):
+        said.append("Below the total: what helps in training alone.")
+    return [*lines, "", *([" ".join(said), ""] if said else [])]
+
+
+def _line(row: Row) -> str:
+    costs = " | ".join(f"{number:,}" if number else "" for number in (row.parameters, row.multiply_adds))
+    what = row.what.replace("|", "\\|")
+    return f"| `{row.name}` | {what} | {row.output} | {costs} |"
+
+
+def main() -> None:
+    """Write every page and every drawing."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for files in (overview(), *map(pages, families())):
+        for name, text in files.items():
+            (FOLDER / name).write_text(text, encoding="utf-8")
+            print(f"wrote {FOLDER / name}")
+
+
+if __name__ == "__main__":
+    main()
