@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from sightline.errors import SightlineError as SightlineError
     from sightline.inference.predictor import load as load
     from sightline.models import create_model as create_model
+    from sightline.workflows.describe import describe as describe
     from sightline.workflows.evaluate import evaluate as evaluate
+    from sightline.workflows.explain import explain as explain
     from sightline.workflows.predict import predict as predict
     from sightline.workflows.train import resume as resume
     from sightline.workflows.train import train as train
@@ -36,7 +38,9 @@ __all__ = [
     "SightlineError",
     "__version__",
     "create_model",
+    "describe",
     "evaluate",
+    "explain",
     "load",
     "predict",
     "read",
@@ -48,7 +52,9 @@ __all__ = [
 _DEFINED_IN = {
     "SightlineError": "sightline.errors",
     "create_model": "sightline.models",
+    "describe": "sightline.workflows.describe",
     "evaluate": "sightline.workflows.evaluate",
+    "explain": "sightline.workflows.explain",
     "load": "sightline.inference.predictor",
     "predict": "sightline.workflows.predict",
     "read": "sightline.data.formats",

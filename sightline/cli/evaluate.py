@@ -1,7 +1,7 @@
 """`sightline evaluate`: how good a run is on pictures with known labels."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +10,7 @@ from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
 
+CROPS: dict[str, Literal[1, 10, "dense"]] = {"1": 1, "10": 10, "dense": "dense"}
 CLASSES_SHOWN = 20
 """Rows of the table; with more classes, the weakest ones are shown."""
 
@@ -27,11 +28,13 @@ def evaluate(
         typer.Option(metavar="NAME", help="train, val or test.  [default: test where there is one, else val]"),
     ] = None,
     crops: Annotated[
-        int,
+        str,
         typer.Option(
-            metavar="1|10", help="1: the centre crop. 10: four corners, centre, and their mirror images, averaged."
+            metavar="1|10|dense",
+            help="1: the centre crop. 10: four corners, centre, and their mirror images, averaged. dense: the whole picture and "
+            "its mirror image, the network moved over them as a convolution, its scores averaged.",
         ),
-    ] = 1,
+    ] = "1",
     as_json: Json = False,
 ) -> None:
     """Measure a run on labelled pictures.
@@ -39,12 +42,12 @@ def evaluate(
     Prints top-1, top-5 and each class's precision, recall and F1, all with their numbers of pictures; the confusion matrix is drawn
     into the run's pictures folder.
     """
-    if crops not in (1, 10):
-        raise ConfigError(f"--crops: expected 1 or 10, got {crops}.")
+    if crops not in CROPS:
+        raise ConfigError(f"--crops: expected {', '.join(CROPS)}, got {crops}.")
     from sightline.workflows import evaluate as workflow
 
     with listening() as listener:
-        result = workflow.evaluate(run, data, split=split, crops=crops, listener=listener)
+        result = workflow.evaluate(run, data, split=split, crops=CROPS[crops], listener=listener)
     print_json(result) if as_json else print_evaluation(result)
 
 

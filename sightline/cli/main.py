@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
+from sightline.cli import failures
 from sightline.cli.demo import demo
+from sightline.cli.describe import describe
 from sightline.cli.evaluate import evaluate
-from sightline.cli.failures import describe
+from sightline.cli.explain import explain
 from sightline.cli.models import models
 from sightline.cli.options import example
 from sightline.cli.predict import predict
@@ -43,6 +45,7 @@ app.command(
 app.command(
     epilog=example(
         "sightline evaluate runs/first --split test",
+        "sightline evaluate runs/first --crops dense",
         "sightline evaluate runs/first other-photos --crops 10 --json",
     )
 )(evaluate)
@@ -52,7 +55,19 @@ app.command(
         "sightline predict runs/first holiday/ --out labels.csv",
     )
 )(predict)
+app.command(
+    epilog=example(
+        "sightline explain runs/first digits/test/7/000094.png --cam --dense",
+        "sightline explain runs/first holiday/ --cam --class dog --stage c4 --out why/",
+    )
+)(explain)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
+app.command(
+    epilog=example(
+        "sightline describe googlenet_2014 --out googlenet.svg",
+        "sightline describe resnet18 --image-size 32 --num-classes 10 --set stem=small --layers",
+    )
+)(describe)
 app.command(epilog=example("sightline sample digits", "sightline train digits"))(sample)
 app.command(epilog=example("sightline demo --out /tmp/demo"))(demo)
 
@@ -87,4 +102,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BaseException as error:
-        return describe(error, as_json="--json" in words)
+        return failures.describe(error, as_json="--json" in words)

@@ -76,6 +76,24 @@ def clipped(text: str, font: Font, width: float) -> str:
     return start[: max(0, kept - 1)].rstrip() + "..."
 
 
+def fitted(image: Tensor, side: int) -> Image.Image:
+    """The whole (3, H, W) uint8 picture, as large as a square of `side` pixels allows.
+
+    Small ones keep sharp pixels: blurring would hide what they are.
+
+    >>> import torch
+    >>> fitted(torch.zeros(3, 10, 30, dtype=torch.uint8), 144).size
+    (120, 40)
+    """
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+    factor = side / max(picture.size)
+    sharp = factor >= 2
+    if sharp:
+        factor = math.floor(factor)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS)
+
+
 def _columns(tiles: int) -> int:
     """So many that the sheet is wider than high and its last row has few gaps."""
     wanted = math.sqrt(tiles * 1.5)
@@ -90,21 +108,10 @@ def _draw_tile(
 ) -> None:
     left, top = corner
     draw.rectangle((left, top, left + PICTURE - 1, top + PICTURE - 1), fill=FRAME)
-    picture = _fitted(tile.image)
+    picture = fitted(tile.image, PICTURE)
     sheet.paste(picture, (left + (PICTURE - picture.width) // 2, top + (PICTURE - picture.height) // 2))
     below = top + PICTURE
     if tile.colour is not None:
         draw.rectangle((left, below, left + PICTURE - 1, below + 3), fill=tile.colour)
     draw.text((left, below + 8), clipped(tile.title, fonts[0], PICTURE), fill=INK, font=fonts[0])
     draw.text((left, below + 29), clipped(tile.detail, fonts[1], PICTURE), fill=FAINT, font=fonts[1])
-
-
-def _fitted(image: Tensor) -> Image.Image:
-    """The whole picture, as large as the square allows. Small ones keep sharp pixels: blurring would hide what they are."""
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
-    factor = PICTURE / max(picture.size)
-    sharp = factor >= 2
-    if sharp:
-        factor = math.floor(factor)
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    return picture.resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS)

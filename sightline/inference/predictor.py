@@ -16,7 +16,8 @@ from sightline import checkpoint
 from sightline.data.decode import decode
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
-from sightline.errors import ImageError
+from sightline.errors import ImageError, InputError
+from sightline.models.backbone import Backbone
 from sightline.ops.images import normalise
 from sightline.structures import Batch, ClassificationTarget, Prediction
 from sightline.tasks.task import Task
@@ -78,13 +79,48 @@ class Predictor:
         targets = [ClassificationTarget(0)] * len(images)
         batch = self.prepare(Batch(images, targets, range(len(images))))
         with torch.inference_mode(), autocast(self.device, self.precision):
-            return self.task.predict(self.model, batch)
+            return list(self.task.predict(self.model, batch))
 
     def prepare(self, batch: Batch) -> Batch:
         """A uint8 batch from a loader as the network wants it: on the device, normalised."""
+        return replace(batch, images=self.inputs(batch.images))
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """uint8 images (..., 3, H, W) as the network wants them: on the device, normalised."""
         shape = self.header.preprocessing
-        images = normalise(batch.images.to(self.device, non_blocking=True), shape.mean, shape.std)
-        return replace(batch, images=images)
+        return normalise(images.to(self.device, non_blocking=True), shape.mean, shape.std)
+
+    def classifier(self) -> Backbone:
+        """The network, with its stages. Raises `InputError` when it is no classifier."""
+        if self.task.name != "classification" or not isinstance(self.model, Backbone):
+            raise InputError(
+                f"Only a classifier can be read this way, and {self.header.architecture} was trained for {self.task.name}. "
+                "Give a run that was trained on pictures with a class each."
+            )
+        return self.model
+
+    def for_whole_pictures(self) -> "Predictor":
+        """The same for pictures that are resized and not cropped. Raises `InputError` where there is no such reading."""
+        return replace(self, model=WholePictures(self.classifier(), self.header.preprocessing.crop))
+
+
+class WholePictures(nn.Module):
+    """A classifier for pictures of any size: read as fully convolutional, its class scores averaged over the positions.
+
+    VGG's dense evaluation (Simonyan and Zisserman 2015, arXiv:1409.1556, section 3.2). The softmax comes after the average,
+    and the task averages it with that of the mirrored picture, which `eval_transform(..., crops="dense")` puts beside it. The
+    paper does so for photographs; where left and right differ in meaning, as in digits, the mirrored half does harm.
+    `window` is the side that the network was trained at, in pixels; no side of a picture may be shorter.
+    """
+
+    def __init__(self, model: Backbone, window: int) -> None:
+        super().__init__()
+        self.network = model.as_fully_convolutional(window)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to logits (N, K)."""
+        scores: Tensor = self.network(images)  # (N, K, h, w)
+        return scores.float().mean((2, 3))
 
 
 def load(run: str | Path, *, precision: Precision | None = None, device: torch.device | None = None) -> Predictor:

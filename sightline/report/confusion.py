@@ -26,7 +26,8 @@ def draw_confusion(matrix: ArrayLike, class_names: Sequence[str], path: Path, ti
     classes = len(class_names)
     if counts.shape != (classes, classes):
         raise ValueError(f"expected a ({classes}, {classes}) matrix for {classes} class names, got {counts.shape}")
-    cell = min(0.42, max(0.17, 12 / classes))
+    # A name needs 0.17 inches; without names a thousand classes must not make a picture of a thousand million pixels.
+    cell = min(0.42, max(0.17 if classes <= NAMES_UP_TO else 0.0, 12 / classes))
     side = max(2.4, cell * classes)
     figure = new_figure(side, side, arranged=False)
     axes = figure.add_axes((0, 0, 1, 1))

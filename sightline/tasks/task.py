@@ -1,6 +1,6 @@
 """What differs between tasks, and nothing else: how a model's output becomes a loss, a prediction, a score."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -31,7 +31,7 @@ class Task(Protocol):
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Named scalars to be summed and minimised, each the mean over the batch."""
 
-    def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
+    def predict(self, model: nn.Module, batch: Batch) -> Sequence[Prediction]:
         """One prediction an image, on the CPU. `model` is in evaluation mode."""
 
     def metrics(self) -> dict[str, Metric[Any, Any]]:

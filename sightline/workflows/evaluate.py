@@ -1,6 +1,7 @@
 """Evaluate: a trained network on a split, with its own preprocessing, every number with the count that it rests on."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,19 @@ from sightline.data.checks import check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index
-from sightline.data.loader import eval_loader
+from sightline.data.loader import equal_sizes, eval_loader
 from sightline.data.splits import read_splits
-from sightline.data.transforms import eval_transform
+from sightline.data.transforms import Views, eval_transform
 from sightline.device import autocast, keep_freed_memory
 from sightline.errors import DataError, StorageError
 from sightline.inference.predictor import Predictor, load
 from sightline.report.confusion import draw_confusion
+from sightline.structures import Batch
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
 from sightline.training.runlog import Listener, Silence
 
+BATCH = 64
 ALL = "all"
 """The name for every picture of a data set, whatever its split."""
 
@@ -33,18 +36,22 @@ def evaluate(
     data: str | Path | None = None,
     *,
     split: str | None = None,
-    crops: int = 1,
+    crops: Views = 1,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run (its best weights) or of a weights file, on the data that it was trained on or on other data.
 
-    `split` is the test split when not given, else the validation split; "all" takes every picture. `crops` is 1 (centre) or
-    10 (Krizhevsky et al. 2012, section 4.1). The result holds what JSON can hold. Raises `DataError` when the data has
-    classes that the network does not know.
+    `split` is the test split when not given, else the validation split; "all" takes every picture. `crops` is 1 (centre),
+    10 (Krizhevsky et al. 2012, section 4.1) or "dense" (the whole picture and its mirror image, the network read as fully
+    convolutional; Simonyan and Zisserman 2015, section 3.2). The result holds what JSON can hold. Raises `DataError` when the
+    data has classes that the network does not know, `InputError` when it cannot be read as convolutions.
     """
     listener, run, began = listener or Silence(), Path(run), time.perf_counter()
     keep_freed_memory()
     predictor = load(run)
+    transform = eval_transform(predictor.header.preprocessing, crops)
+    if crops == "dense":
+        predictor = predictor.for_whole_pictures()
     index = _index(run, predictor.header, data, listener)
     split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
     positions = np.arange(len(index)) if split == ALL else index.positions(split)
@@ -53,8 +60,8 @@ def evaluate(
         listener.say(f"unreadable: {fault.name}: {fault.reason}")
     max_bad = predictor.header.recipe.get("data", {}).get("max_bad", 0.01)
     readable = report.without_faults(index.divided({"test": positions}), max_bad)
-    samples = Samples(readable, readable.positions("test"), eval_transform(predictor.header.preprocessing, crops))
-    values = _measured(predictor, samples)
+    samples = Samples(readable, readable.positions("test"), transform)
+    values = _measured(predictor, samples, one_size=crops != "dense")
     result = {
         "run": str(run),
         "data": str(data or predictor.header.recipe.get("data", {}).get("path", "")),
@@ -75,9 +82,11 @@ def evaluate(
     return result
 
 
-def _measured(predictor: Predictor, samples: Samples) -> dict[str, Any]:
+def _measured(predictor: Predictor, samples: Samples, *, one_size: bool) -> dict[str, Any]:
     workers = 0 if predictor.header.preprocessing.crop <= 64 else min(4, torch.get_num_threads())
-    batches = eval_loader(samples, 64, workers)
+    batches: Iterable[Batch] = eval_loader(samples, BATCH, workers) if one_size else eval_loader(samples, 1, workers)
+    if not one_size:
+        batches = equal_sizes(batches, BATCH)
     with autocast(predictor.device, predictor.precision):
         return scores(evaluate_task(predictor.task, predictor.model, (predictor.prepare(batch) for batch in batches)))
 
@@ -108,4 +117,4 @@ def _relabelled(index: Index, class_names: tuple[str, ...]) -> Index:
             "Rename the classes, or train on this data."
         )
     mapping = np.array([class_names.index(name) for name in index.class_names], dtype=np.int64)
-    return replace(index, labels=mapping[index.labels], class_names=class_names)
+    return replace(index, annotations=index.annotations.relabelled(mapping), class_names=class_names)

@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from sightline import checkpoint
 from sightline.config import ModelConfig, RunConfig
 from sightline.data.checks import Report
 from sightline.data.index import Index
 from sightline.device import pick_device, pick_precision
 from sightline.errors import CheckpointError, ConfigError, UnknownNameError
-from sightline.models import MODELS
+from sightline.models import MODELS, create_model
 from sightline.models.weights import DEFAULT, Published, find
 from sightline.structures import Preprocessing
 
@@ -22,6 +25,9 @@ SMALL_IMAGE = 64
 
 PHOTO_SIZE = 224
 """Input side for photographs, as in the papers."""
+
+RATE_WITHOUT_NORM = 0.15
+"""Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
 
 
 def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig, Preprocessing, list[str]]:
@@ -81,6 +87,8 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
             said.append(f"stem for small images in {model.name} (--set model.arguments.stem=imagenet for the paper's)")
     if "zero_init" in taken and model.weights == "none":
         chosen["zero_init"] = True
+    if "auxiliary" in taken and published(config) is not None:
+        chosen["auxiliary"] = False  # the published ones were not trained, and would pull the others along
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
 
 
@@ -141,11 +149,22 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
 def _lr(config: RunConfig, batch_size: int) -> float:
     """A rate for batches of 256, scaled with the batch: linearly for SGD (Goyal et al. 2017), by its root for AdamW.
 
-    A tenth of it when training starts from weights.
+    Less for a network with layers that no batch norm follows, which the full rate would blow up, and a tenth when training
+    starts from weights.
     """
     share = batch_size / 256
     rate = 0.1 * share if config.optimizer.name == "sgd" else 4e-3 * math.sqrt(share)
+    rate *= 1.0 if _normalises(config.model) else RATE_WITHOUT_NORM
     return float(f"{rate * (1.0 if config.model.weights == 'none' else 0.1):.3g}")
+
+
+def _normalises(model: ModelConfig) -> bool:
+    """Whether every hidden layer has a batch norm: VGG's linear layers have none even where its convolutions do."""
+    with torch.device("meta"):
+        network = create_model(model.name, **model.arguments)
+    kinds = [type(m) for n, m in network.named_modules() if n.partition(".")[0] not in network.auxiliary_parts]
+    hidden = kinds.count(nn.Conv2d) + kinds.count(nn.Linear) - 1  # the last one is the output
+    return kinds.count(nn.BatchNorm2d) >= hidden
 
 
 def check_processes(config: RunConfig, processes: int) -> None:

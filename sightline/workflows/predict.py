@@ -13,6 +13,7 @@ from sightline.errors import ImageError, InputError
 from sightline.files import write_atomic
 from sightline.inference.draw import Tile, contact_sheet
 from sightline.inference.predictor import load
+from sightline.structures import ClassificationPrediction
 from sightline.training.runlog import Listener, Silence
 
 TOP = 5
@@ -55,7 +56,7 @@ def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener
         if isinstance(outcome, ImageError):
             listener.say(f"unreadable: {outcome}")
             rows.append(Row(path=str(path), top=[], error=str(outcome)))
-        else:
+        elif isinstance(outcome, ClassificationPrediction):
             top = [(predictor.class_names[label], round(score, 6)) for label, score in outcome.top(TOP)]
             rows.append(Row(path=str(path), top=top))
     return PredictResult(class_names=predictor.class_names, rows=rows)

@@ -31,6 +31,8 @@ WITHOUT_DEVICE = {"ops", "models", "data", "metrics"}
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 420, 80, 7
 REACH_FILES, REACH_LINES = 5, 700
+LONGER_REACH = {"faster_rcnn": (6, 1000)}
+"""Networks that need more files and lines. A detector stands on the backbone's contract, a pyramid and the numbers of its papers."""
 NOT_NETWORKS = {"__init__", "backbone", "create", "download", "weights"}
 """Files in models/ that hold no network."""
 
@@ -153,18 +155,22 @@ def reach(package: Path) -> list[str]:
         if path.stem in NOT_NETWORKS:
             continue
         files, lines = measured_reach(package, path)
-        if files > REACH_FILES or lines > REACH_LINES:
+        most_files, most_lines = LONGER_REACH.get(path.stem, (REACH_FILES, REACH_LINES))
+        if files > most_files or lines > most_lines:
             found.append(f"{_at(package, path)}: reaches {files} files with {lines} lines")
     return found
 
 
 def measured_reach(package: Path, path: Path) -> tuple[int, int]:
-    """Files and lines of our own that a file needs, itself included."""
+    """Files and lines of our own that a file needs, itself included.
+
+    Functions of `ops` are left out: their names and docstrings say what they do, and one is looked up at a time.
+    """
     reached: set[Path] = set()
     waiting = [path]
     while waiting:
         current = waiting.pop()
-        if current not in reached:
+        if current not in reached and room(package, current) != "ops":
             reached.add(current)
             waiting += _targets(package, current)
     return len(reached), sum(_lines(file) for file in reached)

@@ -43,7 +43,7 @@ PLANTED: list[tuple[Rule, str, str, str]] = [
     (rules.third_party, "workflows/bad.py", '"""A."""\nfrom matplotlib import pyplot\n', "matplotlib is imported outside"),
     (rules.third_party, "workflows/bad.py", '"""A."""\ndef f():\n    import rich.table\n', "rich is imported outside"),
     (rules.devices, "models/bad.py", '"""A."""\nfrom toy.device import CPU\n', "models imports device"),
-    (rules.reach, "models/far.py", '"""A."""\n' + "".join(f"import toy.ops.o{n}\n" for n in range(5)), "reaches 6 files"),
+    (rules.reach, "models/far.py", '"""A."""\n' + "".join(f"import toy.models.o{n}\n" for n in range(5)), "reaches 6 files"),
     (rules.reach, "models/long.py", '"""A."""\n' + "x = 1\n" * 700, "701 lines"),
     (rules.file_lengths, "data/bad.py", '"""A."""\n' + "x = 1\n" * 420, "421 lines"),
     (rules.function_lengths, "data/bad.py", LONG_FUNCTION, "long has 82 lines"),
@@ -74,7 +74,7 @@ def toy(tmp_path: Path) -> Path:
     package = tmp_path / "toy"
     plant(
         package,
-        {**SOUND, **{f"ops/o{n}.py": '"""A."""\n' for n in range(5)}, "files.py": '"""A."""\nimport toy.errors\n'},
+        {**SOUND, **{f"models/o{n}.py": '"""A."""\n' for n in range(5)}, "files.py": '"""A."""\nimport toy.errors\n'},
     )
     return package
 

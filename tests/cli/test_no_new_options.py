@@ -18,7 +18,11 @@ OPTIONS = {
     ],
     "evaluate": ["RUN", "DATA", "--split", "--crops", "--json"],
     "predict": ["RUN", "PATH...", "--out", "--overwrite", "--json"],
+    "explain": [
+        "RUN", "IMAGE...", "--cam", "--dense", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
+    ],
     "models": ["--json"],
+    "describe": ["MODEL", "--image-size", "--num-classes", "--set", "--layers", "--out", "--overwrite", "--json"],
     "sample": ["OUT", "--seed", "--json"],
     "demo": ["--out", "--json"],
 }  # fmt: skip

@@ -93,10 +93,18 @@ def test_evaluate_shows_the_weakest_of_many_classes(cli, monkeypatch) -> None:
     assert [line.split()[0] for line in shown.splitlines()[-20:]] == [f"c{n}" for n in range(20)]
 
 
-@pytest.mark.parametrize("crops", ["0", "5", "11"])
-def test_crops_are_one_or_ten(cli, crops) -> None:
+@pytest.mark.parametrize(("word", "crops"), [("1", 1), ("10", 10), ("dense", "dense")])
+def test_crops_are_one_ten_or_dense(cli, monkeypatch, word, crops) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(evaluate_workflow, "evaluate", lambda run, data, **others: given.update(others) or EVALUATION)
+    assert cli("evaluate", "runs/first", "--crops", word).code == 0
+    assert given["crops"] == crops
+
+
+@pytest.mark.parametrize("crops", ["0", "5", "11", "all"])
+def test_other_crops_are_refused(cli, crops) -> None:
     done = cli("evaluate", "runs/first", "--crops", crops)
-    assert (done.code, done.said) == (2, f"sightline: --crops: expected 1 or 10, got {crops}.")
+    assert (done.code, done.said) == (2, f"sightline: --crops: expected 1, 10, dense, got {crops}.")
 
 
 def test_predict_for_people(cli, predicted) -> None:

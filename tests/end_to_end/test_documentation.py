@@ -8,7 +8,7 @@ import pytest
 from sightline.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/getting-started.md"]
+PAGES = ["README.md", "docs/getting-started.md", "docs/how-to/explain.md"]
 
 # As written, but one epoch on fewer pixels: the page is tested, not the network.
 QUICK = [

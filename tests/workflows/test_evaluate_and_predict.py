@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from sightline.data.decode import decode_file
+from sightline.data.transforms import eval_transform
 from sightline.errors import CheckpointError, DataError, ImageError, InputError, StorageError
 from sightline.inference.predictor import load
+from sightline.structures import Batch, ClassificationTarget
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.predict import PredictResult, Row, find_pictures, predict, write_predictions
 from sightline.workflows.train import TrainResult
@@ -40,7 +44,37 @@ def test_the_validation_metrics_of_the_run_are_found_again(trained: TrainResult)
 def test_ten_crops_are_evaluated(trained: TrainResult) -> None:
     assert evaluate(trained.run, crops=10)["top1"] == 1.0
     with pytest.raises(InputError, match="crops is 1"):
-        evaluate(trained.run, crops=3)
+        evaluate(trained.run, crops=3)  # type: ignore[arg-type]
+
+
+def test_whole_pictures_are_evaluated(trained: TrainResult, squares: Path) -> None:
+    """Squares of the size of training: dense is the mean of the picture and its mirror image."""
+    result = evaluate(trained.run, crops="dense")
+    assert (result["top1"], result["images"], result["crops"]) == (1.0, 24, "dense")
+    predictor = load(trained.run, precision="float32")
+    paths = sorted((squares / "test").rglob("*.png"))
+    both = [predictor.predict([path, decode_file(path, path.name).flip(-1)]) for path in paths]
+    means = torch.stack([(once.probabilities + mirrored.probabilities) / 2 for once, mirrored in both])
+    whole = predictor.for_whole_pictures()
+    views = torch.stack([eval_transform(whole.header.preprocessing, "dense")(decode_file(p, p.name)) for p in paths])
+    batch = whole.prepare(Batch(views, [ClassificationTarget(0)] * 24, range(24)))
+    with torch.inference_mode():
+        dense = torch.stack([said.probabilities for said in whole.task.predict(whole.model, batch)])
+    torch.testing.assert_close(dense, means, rtol=1e-4, atol=1e-5)
+
+
+def test_whole_pictures_of_many_sizes_are_evaluated(trained: TrainResult, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    sizes = [(16, 16), (40, 16), (16, 23), (80, 60), (16, 40), (16, 23)]
+    for channel, name in enumerate(("blue", "green", "red")):
+        (tmp_path / "data" / "test" / name).mkdir(parents=True)
+        for number, size in enumerate(sizes):
+            pixels = generator.integers(0, 60, (*size, 3), dtype=np.uint8)
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(tmp_path / "data" / "test" / name / f"{number}.png")
+    result = evaluate(trained.run, tmp_path / "data", crops="dense")
+    assert result["images"] == 18 == sum(map(sum, result["confusion"]))
+    assert result["top1"] > 0.9
 
 
 def test_classes_are_matched_by_name(trained: TrainResult, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sightline.config import RunConfig, compose
+from sightline.data.annotations import ClassLabels
 from sightline.data.checks import Report, Sizes
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
@@ -19,7 +20,11 @@ def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, P
     source = TensorSource(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(images, -1, -1, -1), ["x"] * images)
     splits = {"train": np.arange(images)}
     index = Index(
-        source=source, labels=np.zeros(images, np.int64), class_names=("a", "b"), splits=splits, format="made up"
+        source=source,
+        annotations=ClassLabels(np.zeros(images, np.int64)),
+        class_names=("a", "b"),
+        splits=splits,
+        format="made up",
     )
     report = Report(images=images, faults=(), sizes=Sizes(side, side, side, side))
     config, preprocessing, said = complete(compose([("test", sections)]), index, report)

@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sightline
+from sightline.errors import InputError, StorageError, UnknownNameError
+from sightline.report.architecture import Architecture
+from sightline.workflows import describe as workflow
+from sightline.workflows.describe import describe, drawing
+
+
+def test_the_arguments_reach_the_network() -> None:
+    description = describe("resnet18", image_size=32, num_classes=10, arguments={"stem": "small", "in_channels": 1})
+    images, conv = description.architecture.layers[:2]
+    assert images.output == (1, 32, 32)
+    assert (conv.kernel, conv.stride, conv.output) == ((3, 3), (1, 1), (64, 32, 32))
+    assert description.architecture.layers[-1].output == (10,)
+
+
+@pytest.mark.parametrize(("name", "size"), [("alexnet", 224), ("alexnet_2012", 224), ("inception_v3", 299)])
+def test_the_size_is_that_of_the_published_weights_if_there_are_any(name, size, monkeypatch) -> None:
+    nothing = Architecture(layers=())
+    monkeypatch.setattr(workflow, "create_model", lambda name, **arguments: name)
+    monkeypatch.setattr(workflow, "trace", lambda model, image_size: nothing if image_size == size else None)
+    description = describe(name)
+    assert description.image_size == size
+    assert description.architecture is nothing
+
+
+def test_everything_is_json_and_says_who_reads_whom() -> None:
+    described = describe("resnet18", image_size=64).as_object()
+    assert json.loads(json.dumps(described, allow_nan=False)) == json.loads(json.dumps(described))
+    assert (described["model"], described["arguments"], described["image_size"]) == (
+        "resnet18",
+        {"num_classes": 1000},
+        64,
+    )
+    assert described["parameters"] == 11_689_512
+    layers = described["layers"]
+    first_sum = next(layer for layer in layers if layer["kind"] == "add")
+    assert [layers[position]["name"] for position in first_sum["inputs"]] == ["layer1.0.bn2", "maxpool"]
+    assert sum(layer["multiply_adds"] for layer in layers) == described["multiply_adds"]
+
+
+def test_auxiliary_classifiers_are_apart() -> None:
+    described = describe("googlenet_2014", image_size=32, num_classes=10).as_object()
+    aux = [layer for layer in described["layers"] if layer["auxiliary"]]
+    assert {layer["name"].partition(".")[0] for layer in aux} == {"aux1", "aux2"}
+    assert described["auxiliary"]["multiply_adds"] == sum(layer["multiply_adds"] for layer in aux) > 0
+    without = describe("googlenet_2014", image_size=32, num_classes=10, arguments={"auxiliary": False}).as_object()
+    assert without["multiply_adds"] == described["multiply_adds"]
+    assert without["auxiliary"] == {"parameters": 0, "multiply_adds": 0}
+
+
+def test_the_drawing_is_written_and_not_over_another_file(tmp_path) -> None:
+    out = tmp_path / "new" / "net.svg"
+    description = describe("alexnet", out=out)
+    assert out.read_text() == drawing(description)
+    assert "61,100,840 parameters, 0.71 G multiply-adds at 224 x 224 pixels" in out.read_text()
+    with pytest.raises(InputError, match=r"net.svg exists already .* --overwrite"):
+        describe("alexnet", out=out)
+    describe("alexnet", arguments={"stem": "small"}, image_size=32, out=out, overwrite=True)
+    assert "Architecture of alexnet, stem small" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"model": "alexnett"}, UnknownNameError, "Did you mean 'alexnet'"),
+        ({"model": "resnet18", "arguments": {"depth": 3}}, InputError, "does not take the argument 'depth'"),
+        ({"model": "resnet18", "num_classes": 0}, InputError, "num_classes: expected a whole number of at least 1"),
+        ({"model": "vgg11", "image_size": 16}, InputError, "16 x 16"),
+        ({"model": "resnet18", "out": Path("net.png")}, InputError, r"net.png: expected a name that ends in .svg"),
+    ],
+)
+def test_what_is_given_wrong_is_said(arguments, error, words) -> None:
+    with pytest.raises(error, match=words):
+        describe(**arguments)
+
+
+def test_a_file_that_cannot_be_written_says_so(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="could not be written"):
+        describe("alexnet", out=tmp_path / "file" / "net.svg")
+
+
+def test_it_is_a_public_name() -> None:
+    assert sightline.describe is describe
+
+
+@pytest.mark.slow
+def test_the_largest_network_takes_no_memory() -> None:
+    """VGG-19's weights alone would be 575 MB; what torch itself takes is measured beside it."""
+    measure = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    imports = "from sightline.workflows.describe import describe"
+
+    def peak(*lines: str) -> int:
+        code = "\n".join([*lines, measure])
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert peak(imports, "describe('vgg19')") - peak(imports, "describe('alexnet', image_size=64)") < 60_000
