@@ -91,7 +91,7 @@ def told(module: ModuleType) -> tuple[str, str, list[str], list[str]]:
     """Of the docstring of a file: the name of the network, its paper, what is said of it, and the differences from the paper."""
     first, *paragraphs = (inspect.getdoc(module) or "").split("\n\n")
     title, _, paper = first.partition(": ")
-    differing = [text for text in paragraphs if text.startswith("Where ") and "depart" in text.partition(":")[0]]
+    differing = [text for text in paragraphs if "depart" in text.partition(":")[0]]
     others = [text for text in paragraphs if text not in differing and not text.startswith("Shape letters")]
     assert differing, f"{module.__name__} does not say where it departs from the paper"
     return title, paper, _paragraphs(others), _paragraphs(differing)

@@ -98,9 +98,9 @@ class AlexNet(Backbone):
         self.smallest = STEMS[stem].smallest
 
         w, g = form.widths, form.groups
-        norm = [LocalResponseNorm()] if form.normalised else []
-        conv1 = [nn.Conv2d(in_channels, w[0], kernel, stride, padding=2, groups=g[0]), nn.ReLU(inplace=True), *norm]
-        conv2 = [_pool(), nn.Conv2d(w[0], w[1], 5, padding=2, groups=g[1]), nn.ReLU(inplace=True), *norm]
+        norm1, norm2 = ([LocalResponseNorm()] if form.normalised else [] for _ in range(2))
+        conv1 = [nn.Conv2d(in_channels, w[0], kernel, stride, padding=2, groups=g[0]), nn.ReLU(inplace=True), *norm1]
+        conv2 = [_pool(), nn.Conv2d(w[0], w[1], 5, padding=2, groups=g[1]), nn.ReLU(inplace=True), *norm2]
         conv3 = [_pool(), nn.Conv2d(w[1], w[2], 3, padding=1, groups=g[2]), nn.ReLU(inplace=True)]
         conv4 = [nn.Conv2d(w[2], w[3], 3, padding=1, groups=g[3]), nn.ReLU(inplace=True)]
         conv5 = [nn.Conv2d(w[3], w[4], 3, padding=1, groups=g[4]), nn.ReLU(inplace=True)]

@@ -3,7 +3,7 @@
 Chosen by measurement (`benchmarks/detection_ops.py`). On a CPU torchvision's operator is faster than the same in tensor
 operations, in blocks or over the whole matrix of overlaps. But it compares every box that stays with all that follow, of
 other groups too, so groups are cut into pieces of some hundred boxes. A piece holds whole groups, moved apart so that
-they do not overlap. On a GPU all are one piece, since each call waits for the device.
+they do not overlap. On a GPU, where this was not measured, all are one piece, since each call waits for the device.
 
 Shape letters: `N` batch, `A` boxes of a picture, padded; `n` boxes, `k` of them kept.
 """

@@ -3,10 +3,12 @@ arXiv:1504.08083, section 2.1) and the choice among the maps of a pyramid (Lin e
 
 RoIAlign divides a region into bins, reads the map at some points of each bin, between cells bilinearly, and takes the
 mean. That makes an output cell a weighted sum of cells of the map: one row of a sparse matrix times the table of all
-cells, (cells, channels), which is `embedding_bag`. Chosen by measurement (`benchmarks/detection_ops.py`): on a CPU it
-takes a fifth of the time of torchvision's operator in float32, and that one has no bfloat16. The gradient is the
-transposed matrix times the gradient of the output, `embedding_bag` again. All maps of a pyramid are one table, so that no
-shape depends on where the regions are.
+cells, (cells, channels), which is `embedding_bag`. The gradient is the transposed matrix times the gradient of the
+output, `embedding_bag` again. All maps of a pyramid are one table, so that no shape depends on where the regions are.
+
+Chosen by measurement (`benchmarks/detection_ops.py`): on a CPU torchvision's operator takes five times as long and more,
+also with fitted points and with the gradient, and has no bfloat16. On a GPU this was not measured; there torchvision's
+gradient differs from run to run, and this one does not.
 
 Shape letters: `N` pictures, `C` channels, `h w` cells of a map, `L` maps, `R` regions, `p q` bins down and across,
 `B` = R * p * q bins in all, `T` taps: cells with their weights.
@@ -152,13 +154,12 @@ class _Axis(NamedTuple):
         return most, min(most + 1, int(self.cells.amax()))
 
     def fitted_taps(self, most: int, reach: int) -> tuple[Tensor, Tensor]:
-        """The same with `fitted_points`, one tap a cell, since neighbouring points share cells: (R, bins, reach)."""
+        """The same with `fitted_points`, (R, bins, reach), one tap a cell: points share them. Those off the map weigh 0."""
         each = self.fitted_points()
         place, counts = self.points(each, most)
         cell = place[..., :1].long() + torch.arange(reach, device=place.device)
         share = (1 - (place[..., None] - cell[:, :, None]).abs()).clamp(min=0) * counts[..., None]
-        share = share.sum(dim=2) / each.clamp(min=1)
-        return torch.minimum(cell, self.cells[:, None, None] - 1), share
+        return cell, share.sum(dim=2) / each.clamp(min=1)
 
     def part(self, rows: slice) -> "_Axis":
         """Some of the regions."""
@@ -234,7 +235,7 @@ def _weighted_sums(table: Tensor, rows: Tensor, weights: Tensor, offsets: Tensor
 class _WeightedSums(torch.autograd.Function):
     """`embedding_bag` whose gradient is one, too: the transposed matrix, its taps sorted by row of the table.
 
-    On a CPU that takes half the time of the gradient that comes with it, and adds up bfloat16 in float32.
+    On a CPU that takes about half the time of the gradient that comes with it, and adds up bfloat16 in float32.
     """
 
     @staticmethod

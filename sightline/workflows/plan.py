@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sightline import checkpoint
 from sightline.config import ModelConfig, RunConfig
@@ -17,11 +18,16 @@ from sightline.data.index import Index
 from sightline.device import pick_device, pick_precision
 from sightline.errors import CheckpointError, ConfigError, UnknownNameError
 from sightline.models import MODELS, create_model
+from sightline.models.resnet import ResNet
 from sightline.models.weights import DEFAULT, Published, find
 from sightline.structures import Preprocessing
 
 SMALL_IMAGE = 64
 """Pictures with a shorter side up to this many pixels are small: they keep their size and get the stem for small images."""
+
+SMALL_MULTIPLY_ADDS = 1e9
+"""Multiply-adds an image up to which small pictures are not made coarser by the stem: ResNet-18's 0.6 G at 32 pixels, not
+ResNet-50's 1.3 G, which at half the resolution are 0.3 G."""
 
 PHOTO_SIZE = 224
 """Input side for photographs, as in the papers."""
@@ -82,14 +88,26 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
     taken = inspect.signature(MODELS[model.name]).parameters
     chosen = dict(_inherited(model))
     if "stem" in taken and "stem" not in chosen and published(config) is None:
-        chosen["stem"] = "small" if size <= SMALL_IMAGE else "imagenet"
-        if chosen["stem"] == "small" and "stem" not in model.arguments:
-            said.append(f"stem for small images in {model.name} (--set model.arguments.stem=imagenet for the paper's)")
+        given = model.arguments.get("stem")
+        chosen["stem"] = given or (_small_stem(model, size) if size <= SMALL_IMAGE else "imagenet")
+        if chosen["stem"] != "imagenet" and given is None:
+            said.append(
+                f"stem for small images in {model.name}, {chosen['stem']!r} (--set model.arguments.stem=imagenet for the paper's)"
+            )
     if "zero_init" in taken and model.weights == "none":
         chosen["zero_init"] = True
     if "auxiliary" in taken and published(config) is not None:
         chosen["auxiliary"] = False  # the published ones were not trained, and would pull the others along
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
+
+
+def _small_stem(model: ModelConfig, size: int) -> str:
+    """The stem that keeps the pictures' resolution, or the next coarser one where that would make the network a slow one."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = create_model(model.name, **{**model.arguments, "stem": "small"}).eval()
+        network(torch.empty(1, network.in_channels, size, size))
+    large = counter.get_total_flops() / 2 > SMALL_MULTIPLY_ADDS
+    return "small_pooled" if large and isinstance(network, ResNet) else "small"
 
 
 def _inherited(model: ModelConfig) -> dict[str, Any]:

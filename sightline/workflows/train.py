@@ -12,6 +12,7 @@ import torch
 
 from sightline import checkpoint
 from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
+from sightline.data.annotations import ClassLabels
 from sightline.data.checks import Report, check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
@@ -105,6 +106,11 @@ def start(
         run = _run_folder(config, name, Path(out), fresh=here.is_first)
         barrier(here)  # all have chosen the same free name before one takes it
         index = read(Path(config.data.path), config.data.format)
+        if not isinstance(index.annotations, ClassLabels):
+            raise DataError(
+                f"{config.data.path} has boxes for its pictures ({index.format}), and only classifiers are trained so far. "
+                "Give pictures with a class each, such as a folder of class folders."
+            )
         index = with_splits(index, seed=config.data.split_seed, val=config.data.val, test=config.data.test)
         index, report = _checked(index, config, listener, here)
         config, preprocessing, said = complete(config, index, report)

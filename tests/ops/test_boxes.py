@@ -140,6 +140,14 @@ def test_the_orders_are_converted_back_and_forth(boxes):
     torch.testing.assert_close(B.xywh_to_xyxy(B.xyxy_to_xywh(boxes)), boxes)
 
 
+def test_different_numbers_of_boxes_are_padded():
+    parts = [_random(2), _random(0), _random(3)]
+    together, real = B.padded(parts)
+    assert real.tolist() == [[True, True, False], [False] * 3, [True] * 3]
+    assert torch.equal(together[real], torch.cat(parts))
+    assert B.padded([_random(0)] * 2)[0].shape == (2, 0, 4)
+
+
 def test_all_are_differentiable():
     boxes = torch.tensor([[0.0, 0.0, 5.0, 6.0], [2.0, 3.0, 9.0, 7.5]], dtype=torch.double, requires_grad=True)
     others = torch.tensor([[1.0, 1.2, 4.0, 9.0], [2.2, 3.3, 8.0, 8.0]], dtype=torch.double, requires_grad=True)

@@ -47,10 +47,16 @@ def test_groups_leave_each_other_alone(count):
     assert len(kept) > len(nms(boxes, scores, 0.3))
 
 
+def test_groups_left_of_the_picture_do_not_meet_others():
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [-11.0, 0.0, -1.0, 10.0]])
+    assert batched_nms(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), 0.5).tolist() == [0, 1]
+
+
 def test_many_small_groups_are_not_rounded_together():
     # 400 groups of one pair each, with an IoU of 0.501. At 250,000 pixels float32 would round 50.1 by a hundredth and more.
-    pair = torch.tensor([[900.0, 900.0, 1000.0, 1000.0], [900.0, 900.0, 1000.0, 950.1]])
+    pair = torch.tensor([[900.0, 900.0, 1000.0, 1000.0], [900.0, 900.0, 950.1, 1000.0]])
     boxes, groups = pair.repeat(400, 1), torch.arange(400).repeat_interleave(2)
+    boxes[:2] -= 900
     scores = torch.tensor([0.9, 0.8]).repeat(400)
     assert len(batched_nms(boxes, scores, groups, 0.50103)) == 800
     assert len(batched_nms(boxes, scores, groups, 0.50097)) == 400

@@ -12,6 +12,8 @@ from sightline.inference.placement import Cells
 from sightline.report.explanation import CLASS_COLOURS, draw_cam, draw_class_map
 from sightline.structures import ClassificationPrediction
 
+PALE = round(0.35 * 128 + 0.65 * 255)
+"""What a grey of 128 becomes where there is no map over it."""
 NAMES = [f"class {n}" for n in range(12)]
 
 
@@ -53,24 +55,31 @@ def nothing_is_cut(drawn: np.ndarray) -> bool:
     return all((line == 255).all() for line in (drawn[:8], drawn[-8:], drawn[:, :8], drawn[:, -8:]))
 
 
-def test_the_heat_is_in_the_file_where_it_is_in_the_picture(tmp_path) -> None:
-    """A hot cell in a picture of 240 x 480 pixels, drawn at its own size: found at the same place in the panel."""
+def panel_of(drawn: np.ndarray, number: int, height: int, width: int) -> np.ndarray:
+    """The pixels of a panel, the first of which shows a grey picture."""
+    plain = (drawn == 128).all(-1)
+    top, left = np.flatnonzero(plain.any(1)).min(), np.flatnonzero(plain.any(0)).min()
+    left += number * (width + 24 + 16 + 46)
+    return drawn[top : top + height, left : left + width]
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_the_heat_is_in_the_file_where_it_is_in_the_picture(tmp_path, scale) -> None:
+    """A hot cell in a picture that is drawn with 240 x 480 pixels: found at the same place in the panel."""
     values = torch.zeros(5, 5)
     values[3, 1] = 1
-    draw_cam(cam(values, 40, (140, 20, 340, 220)), grey(240, 480), NAMES, tmp_path / "c.png")
+    seen = (140 / scale, 20 / scale, 340 / scale, 220 / scale)
+    draw_cam(cam(values, 40 / scale, seen), grey(240 // scale, 480 // scale), NAMES, tmp_path / "c.png")
     drawn = pixels(tmp_path / "c.png")
     assert nothing_is_cut(drawn)
-    left_panel = (drawn == 128).all(-1)
-    columns, rows = np.flatnonzero(left_panel.any(0)), np.flatnonzero(left_panel.any(1))
-    assert (columns.min(), columns.max() - columns.min() + 1, rows.max() - rows.min() + 1) == (18, 480, 240)
-    step = 480 + 24 + 16 + 46  # from panel to panel
-    right_panel = drawn[rows.min() : rows.max() + 1, columns.min() + step : columns.min() + step + 480]
-    pale = round(0.35 * 128 + 0.65 * 255)
-    covered = (right_panel != pale).any(-1)
+    shown = panel_of(drawn, 0, 240, 480)
+    assert (shown[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all()
+    panel = panel_of(drawn, 1, 240, 480)
+    covered = (panel != PALE).any(-1)
     assert covered[20:220, 140:340].all()
     assert covered.sum() == 200 * 200
-    hottest = right_panel.sum(-1) * covered
-    y, x = np.nonzero(hottest == hottest.max())
+    heat = panel.sum(-1) * covered
+    y, x = np.nonzero(heat == heat.max())
     assert (y.mean() + 0.5, x.mean() + 0.5) == (20 + 3.5 * 40, 140 + 1.5 * 40)
 
 
@@ -100,14 +109,18 @@ def test_nothing_that_speaks_for_a_class_is_drawn_without_heat(tmp_path) -> None
     assert nothing_is_cut(pixels(tmp_path / "c.png"))
 
 
-def test_each_cell_has_the_colour_of_its_class_in_the_legend(tmp_path) -> None:
-    """Two classes in 1 x 2 cells: each colour is found in its cell and, once more, beside the panel."""
+def test_each_cell_has_the_colour_of_its_class_and_the_legend_too(tmp_path) -> None:
+    """Two classes in 1 x 2 cells of 100 pixels, 50 from the edge, in a picture of 200 x 300 that is drawn with 320 x 480."""
     draw_class_map(class_map(200, 300, (1, 2)), grey(200, 300), NAMES, tmp_path / "d.png")
     drawn = pixels(tmp_path / "d.png")
-    shares = []
-    for colour in CLASS_COLOURS[:2]:
+    pale = (drawn == PALE).all(-1)
+    rows, columns = np.flatnonzero(pale.any(1)), np.flatnonzero(pale.any(0))
+    assert rows.max() - rows.min() + 1 == 320
+    panel = drawn[rows.min() : rows.max() + 1, columns.max() - 479 : columns.max() + 1]  # the last one
+    for number, colour in enumerate(CLASS_COLOURS[:2]):
         mixed = [round(0.6 * int(colour[n : n + 2], 16) + 0.4 * 128) for n in (1, 3, 5)]
-        there = (abs(drawn - mixed) <= 1).all(-1)
-        shares.append(there[:, : drawn.shape[1] - 200].sum())
-        assert there[:, drawn.shape[1] - 200 :].sum() > 100
-    assert shares[0] == shares[1] > 1000
+        rows, columns = np.nonzero((abs(panel - mixed) <= 1).all(-1))
+        assert (rows.min(), rows.max()) == (80, 239)
+        assert (columns.min(), columns.max()) == (80 + 160 * number, 239 + 160 * number)
+        everywhere = (abs(drawn - mixed) <= 1).all(-1).sum()
+        assert everywhere - len(rows) > 100

@@ -36,9 +36,9 @@ def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, P
     [
         (28, 32, 32, "small", "shift"),
         (32, 32, 32, "small", "shift"),
-        (60, 64, 64, "small", "shift"),
-        (64, 64, 64, "small", "shift"),
-        (65, 64, 64, "small", "shift"),
+        (60, 64, 64, "small_pooled", "shift"),
+        (64, 64, 64, "small_pooled", "shift"),
+        (65, 64, 64, "small_pooled", "shift"),
         (100, 96, 110, "imagenet", "resized"),
         (384, 224, 256, "imagenet", "resized"),
     ],
@@ -49,7 +49,30 @@ def test_the_pictures_decide_size_stem_and_crop(side: int, input_side: int, resi
     assert config.model.arguments["stem"] == stem
     assert config.augmentation.crop == crop
     assert f"{side} px" in said
-    assert ("stem for small images" in said) == (stem == "small")
+    assert ("stem for small images" in said) == (stem != "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("resnet18", "small"), ("resnet34", "small_pooled"), ("vgg16_bn", "small"), ("googlenet", "small")],
+)
+def test_a_network_that_small_pictures_would_make_slow_gets_the_coarser_stem(name: str, stem: str) -> None:
+    assert planned(32, model={"name": name})[0].model.arguments["stem"] == stem
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("resnet18", 4e-3), ("googlenet", 4e-3), ("alexnet", 6e-4), ("vgg16_bn", 6e-4), ("googlenet_2014", 6e-4)],
+)
+def test_networks_with_layers_that_are_not_normalised_get_a_gentler_rate(name: str, rate: float) -> None:
+    config, *_ = planned(32, model={"name": name}, training={"batch_size": 256})
+    assert config.optimizer.lr == pytest.approx(rate)
+
+
+def test_published_weights_come_without_the_auxiliary_classifiers() -> None:
+    config, *_ = planned(224, model={"name": "googlenet", "weights": "imagenet"})
+    assert config.model.arguments == {"auxiliary": False}
+    assert "auxiliary" not in planned(224, model={"name": "googlenet"})[0].model.arguments
 
 
 def test_what_was_given_stands_and_nothing_is_left_open() -> None:

@@ -261,7 +261,8 @@ def _placed(row: Any, names: dict[Id, str], positions: dict[Id, int | None]) -> 
     """The position of an annotation's picture, None when it is left out, and the four numbers of its box."""
     if not isinstance(row, dict):
         raise _WrongError(f"expected an object, got {row!r}")
-    image, category, box = row.get("image_id"), row.get("category_id"), row.get("bbox")
+    image: Any = row.get("image_id")
+    category, box = row.get("category_id"), row.get("bbox")
     if not _holds(positions, image):
         raise _WrongError(f"its image_id {image!r} is none of the images")
     if not _holds(names, category):
