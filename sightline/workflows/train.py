@@ -288,7 +288,9 @@ def _freeze(model: Backbone, stage: str, untrained: tuple[str, ...]) -> None:
 
 def _told(loaded: LoadReport) -> str:
     new = f"; new and untrained: {', '.join(loaded.new)}" if loaded.new else ""
-    return f"weights: {loaded.loaded} tensors from {loaded.source}{new}"
+    parts = sorted({name.partition(".")[0] for name in loaded.left_out})
+    left_out = f"; not used: {len(loaded.left_out)} tensors of {', '.join(parts)}" if parts else ""
+    return f"weights: {loaded.loaded} tensors from {loaded.source}{new}{left_out}"
 
 
 def _write_start(run: Path, index: Index, config: RunConfig, preprocessing: Preprocessing) -> None:

@@ -100,7 +100,7 @@ def test_the_preprocessing_of_the_table_is_what_they_do_inside_the_network(name)
         got = _ours(name, theirs)(normalise(images, entry.mean, entry.std))
         otherwise = _ours(name, theirs)(normalise(images, IMAGENET_MEAN, IMAGENET_STD))
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
-    assert (otherwise - expected).abs().max() > 1e-2 * float(expected.abs().max())
+    assert (otherwise - expected).abs().max() > 1e-3 * float(expected.abs().max())  # ten times what is allowed
 
 
 @every_name

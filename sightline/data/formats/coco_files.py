@@ -35,10 +35,13 @@ def candidates(root: Path) -> tuple[list[Path], list[Path]]:
 
 def _looks_right(file: Path) -> bool:
     """Whether the beginning and the end have two of the three keys; the middle may be half a gigabyte."""
-    with file.open("rb") as opened:
-        start = opened.read(_SNIFFED)
-        opened.seek(max(0, file.stat().st_size - _SNIFFED))
-        return len({*_KEYS.findall(start), *_KEYS.findall(opened.read())}) >= 2
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_SNIFFED)
+            opened.seek(max(0, file.stat().st_size - _SNIFFED))
+            return len({*_KEYS.findall(start), *_KEYS.findall(opened.read())}) >= 2
+    except OSError:
+        return False
 
 
 def with_splits(files: list[Path], root: Path) -> list[tuple[str, Path]]:

@@ -108,6 +108,15 @@ def read_names(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def start_of(path: Path, length: int = 2**12) -> bytes:
+    """The first bytes of a file, none of what cannot be read: for telling what it is."""
+    try:
+        with path.open("rb") as file:
+            return file.read(length)
+    except OSError:
+        return b""
+
+
 def text_of(path: Path) -> str:
     """The text of a file; raises `DataError` when it cannot be read or is not UTF-8."""
     try:

@@ -35,6 +35,7 @@ from sightline.data.formats.pictures import (
     read_names,
     require_new,
     split_of,
+    start_of,
     text_of,
 )
 from sightline.data.formats.voc_xml import SIDES, BrokenError, Reader, written
@@ -102,9 +103,10 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     lists: dict[str, list[str]] = {split: [] for split in index.splits}
     widened = 0
     try:
+        (path / "Annotations").mkdir(parents=True)
         for copied in copy_pictures(index, lambda _: path / "JPEGImages"):
             content, wider = written(index, index.annotations, copied)
-            write_atomic(path / "Annotations" / f"{copied.stem}.xml", content)
+            (path / "Annotations" / f"{copied.stem}.xml").write_bytes(content)
             lists.setdefault(copied.split, []).append(copied.stem)
             widened += wider
         for split, stems in lists.items() if index.splits else ():
@@ -174,7 +176,7 @@ def _places(root: Path) -> Iterator[_Place]:
 
 def _holds_annotations(folder: Path) -> bool:
     files = sorted(folder.glob("*.xml"))[:3]
-    return any(b"<annotation" in file.read_bytes()[:4096] for file in files)
+    return any(b"<annotation" in start_of(file) for file in files)
 
 
 def _all_files(places: list[_Place]) -> Iterator[tuple[str, _Place, Path]]:

@@ -32,6 +32,7 @@ from sightline.data.formats.pictures import (
     read_names,
     require_new,
     split_of,
+    start_of,
     text_of,
 )
 from sightline.data.formats.yolo_config import ENDINGS, Config, is_config, read_config
@@ -95,7 +96,9 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
                 f"{label} {' '.join(f'{share:.7f}' for share in box)}\n"
                 for label, box in zip(objects.labels[rows][kept].tolist(), boxes.tolist(), strict=True)
             ]
-            write_atomic(path / "labels" / copied.split / f"{copied.stem}.txt", "".join(lines).encode())
+            folder = path / "labels" / copied.split
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{copied.stem}.txt").write_bytes("".join(lines).encode())
     except OSError as error:
         raise storage_error(path, error) from error
     content = {
@@ -168,10 +171,7 @@ def _holds_labels(source: Path, root: Path) -> bool:
 
 def _is_label_file(path: Path) -> bool:
     """Whether the first line with anything in it is one of numbers, five or more."""
-    if not path.is_file():
-        return False
-    with path.open(errors="replace") as file:
-        columns = next((line.split() for line in file if line.strip()), [])
+    columns = start_of(path).decode(errors="replace").strip().partition("\n")[0].split()
     return len(columns) >= 5 and all(_number(column) is not None for column in columns)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
-from sightline.data.formats.pictures import below, text_of
+from sightline.data.formats.pictures import below, start_of, text_of
 from sightline.data.index import SPLIT_ALIASES
 from sightline.errors import DataError
 
@@ -46,7 +46,7 @@ def is_config(path: Path) -> bool:
     """Whether a file is YAML that describes a data set: it has the names of classes, and where something is."""
     if path.suffix.lower() not in ENDINGS or not path.is_file():
         return False
-    return _LOOKS_RIGHT.search(path.read_bytes()[: 2**20].decode(errors="replace")) is not None
+    return _LOOKS_RIGHT.search(start_of(path, 2**20).decode(errors="replace")) is not None
 
 
 def read_config(path: Path) -> Config:
@@ -94,16 +94,19 @@ def _mapping(path: Path, node: yaml.Node | None) -> dict[str, yaml.Node]:
     return keys
 
 
-def _texts(path: Path, keys: dict[str, yaml.Node], key: str) -> list[tuple[str, int]]:
-    """The value of a key, or the values of a list, with their lines; none when it is empty or missing."""
+def _scalars(path: Path, keys: dict[str, yaml.Node], key: str) -> list[tuple[str, int]]:
+    """The value of a key, or the values of a list, with their lines; none when the key is missing."""
     node = keys.get(key)
     nodes = node.value if isinstance(node, yaml.SequenceNode) else [node] if node is not None else []
     for item in nodes:
         if not isinstance(item, yaml.ScalarNode):
             raise DataError(f"{path} line {item.start_mark.line + 1}: expected text, or a list of it, as {key}.")
-    return [
-        (item.value.strip(), item.start_mark.line + 1) for item in nodes if item.value.strip() not in ("", "null", "~")
-    ]
+    return [(item.value.strip(), item.start_mark.line + 1) for item in nodes]
+
+
+def _texts(path: Path, keys: dict[str, yaml.Node], key: str) -> list[tuple[str, int]]:
+    """The same without what YAML calls empty."""
+    return [(value, line) for value, line in _scalars(path, keys, key) if value not in ("", "null", "~")]
 
 
 def _text(path: Path, keys: dict[str, yaml.Node], key: str) -> str:
@@ -117,9 +120,14 @@ def _names(path: Path, keys: dict[str, yaml.Node], notes: list[str]) -> dict[int
         for key, value in inner.items():
             if not key.isdecimal():
                 raise DataError(f"{path} line {value.start_mark.line + 1}: expected a class number, got {key!r}.")
-        pairs = [(int(key), *item) for key in inner for item in _texts(path, inner, key)[:1]]
+        pairs = [(int(key), *item) for key in inner for item in _scalars(path, inner, key)]
     else:
-        pairs = [(number, *item) for number, item in enumerate(_texts(path, keys, "names"))]
+        pairs = [(number, *item) for number, item in enumerate(_scalars(path, keys, "names"))]
+    unnamed = [line for _, name, line in pairs if not name]
+    if unnamed:
+        raise DataError(f"{path} line {unnamed[0]}: a class has no name.")
+    if len({number for number, _, _ in pairs}) < len(pairs):
+        raise DataError(f"{path}: a class number has two names.")
     count = _text(path, keys, "nc")
     if count and pairs and count != str(len(pairs)):
         notes.append(f"{path.name}: nc is {count}, and there are {len(pairs)} names; the names count.")

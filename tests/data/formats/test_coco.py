@@ -1,6 +1,7 @@
 """Where COCO's files lie, what of them is used, and each thing that can be wrong with them."""
 
 import json
+import tracemalloc
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -165,6 +166,30 @@ def test_a_bad_box_is_left_out_and_its_picture_stays(make_coco: MakeCoco, boxes_
         2,
         0,
     )
+
+
+def test_boxes_may_be_in_any_order(make_coco: MakeCoco, boxes_of: BoxesOf) -> None:
+    bird = {"image_id": 2, "category_id": 3, "area": 5}
+    rows = [{**BOX, "id": 1, **bird}, {**BOX, "id": 2, "area": 6}, {**BOX, "id": 3, **bird, "bbox": [1, 1, 2, 2]}]
+    index = read(make_coco(rows))
+    assert boxes_of(index, "train2017/1.jpg") == [("cat", 4, 5, 15, 16)]
+    assert boxes_of(index, "train2017/2.jpg") == [("dog", 4, 5, 15, 16), ("dog", 1, 1, 3, 3)]
+    assert isinstance(index.annotations, Objects)
+    assert index.annotations.areas.tolist() == [6, 5, 5]
+
+
+def test_outlines_take_no_memory(make_coco: MakeCoco) -> None:
+    outline = [[float(number) + 0.5 for number in range(200)]]
+    folder = make_coco([{**BOX, "id": number, "segmentation": outline} for number in range(800)])
+    size = (folder / "annotations/instances_train2017.json").stat().st_size
+    tracemalloc.start()
+    try:
+        read(folder)
+        assert (
+            tracemalloc.get_traced_memory()[1] < 4 * size
+        )  # the file as bytes and as text; its numbers would add three times that
+    finally:
+        tracemalloc.stop()
 
 
 def test_entries_that_are_no_objects(make_coco: MakeCoco) -> None:

@@ -88,7 +88,7 @@ def test_a_path_that_is_found_elsewhere_is_said(make_yolo: MakeYolo) -> None:
 
 def test_text_in_yaml_stays_text(make_yolo: MakeYolo) -> None:
     index = read(make_yolo(BOX, YAML.replace("[cat, dog]", "[no, 1.0, Kätzchen, null]")))
-    assert index.class_names == ("no", "1.0", "Kätzchen")
+    assert index.class_names == ("no", "1.0", "Kätzchen", "null")
     index = read(make_yolo(BOX, YAML.replace("names: [cat, dog]", "nc: 3")))
     assert index.class_names == ("0", "1", "2")
 
@@ -111,6 +111,9 @@ BAD_YAML = {
     "number": ("train: images/train\nnames:\n  0: cat\n  x: dog\n", r"line 4: expected a class number, got 'x'"),
     "twice": ("train: images/train\nnames:\n  0: cat\n  0: dog\n", r"line 4: '0' is there twice"),
     "key twice": ("train: images/train\nnames: [cat]\ntrain: images/val\n", r"line 3: 'train' is there twice"),
+    "no name": ("train: images/train\nnames:\n  0: cat\n  1:\n  2: dog\n", r"line 4: a class has no name"),
+    "empty item": ("train: images/train\nnames: [cat, '', dog]\n", r"line 2: a class has no name"),
+    "two names": ("train: images/train\nnames:\n  1: cat\n  01: dog\n", "a class number has two names"),
     "nested": ("train: images/train\nnames: [cat, [dog]]\n", "line 2: expected text, or a list of it, as names"),
     "absent": (
         "train: images/none\nval: images/val\nnames: [cat]\n",

@@ -1,0 +1,147 @@
+"""Faster R-CNN: the lecture's counts, the classifier's own head, every form and switch, images without objects."""
+
+import pytest
+import torch
+
+from sightline.errors import InputError, UnknownNameError
+from sightline.models import create_model
+from sightline.models.detector_settings import Judging, Proposing
+from sightline.models.faster_rcnn import FasterRCNN, Objects
+
+SIZES = torch.tensor([[64, 90], [50, 96]])
+
+
+def _small(name: str = "resnet18", **arguments) -> FasterRCNN:
+    torch.manual_seed(0)
+    return FasterRCNN(create_model(name, stem="small"), num_classes=3, **arguments)
+
+
+def _objects() -> Objects:
+    """Two in the first image, none in the second."""
+    boxes = torch.tensor([[[5.0, 5.0, 40.0, 40.0], [30.0, 20.0, 80.0, 60.0]], [[0.0] * 4] * 2])
+    return Objects(boxes, torch.tensor([[0, 2], [0, 0]]), torch.tensor([[True, True], [False, False]]))
+
+
+def test_the_lectures_detector_has_the_parameters_that_it_should():
+    """VGG-16, 20 classes and background, nine reference boxes, one logit each."""
+    with torch.device("meta"):
+        model = FasterRCNN(create_model("vgg16"), num_classes=20, proposing=Proposing(sizes=((64, 128, 256),)))
+    assert sum(parameter.numel() for parameter in model.parameters()) == 137_073_622
+    assert model.backbone.stages == ("conv5",)
+    assert model.rpn.strides == (16,)
+
+
+@pytest.mark.parametrize(("name", "layers"), [("alexnet", (1, 4)), ("alexnet_2012", (0, 3))])
+def test_a_head_of_two_linear_layers_is_the_classifiers_own(name, layers):
+    classifier = create_model(name, stem="small")
+    fc6, fc7 = (classifier.classifier[layer].weight.clone() for layer in layers)
+    model = FasterRCNN(classifier, num_classes=3)
+    assert torch.equal(model.roi_heads.box_head.fc6.weight, fc6)
+    assert torch.equal(model.roi_heads.box_head.fc7.weight, fc7)
+    assert not any("classifier" in name for name, _ in model.named_parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "alexnet", "vgg11"])
+@pytest.mark.parametrize("neck", ["none", "fpn"])
+def test_every_family_carries_a_detector_and_every_parameter_learns(name, neck):
+    if neck == "none" and name == "vgg11":
+        neck = "fpn_v2"  # the plain head of VGG is that of AlexNet, and large
+    model = _small(name, neck=neck).train()
+    losses = model(torch.rand(2, 3, 64, 96), SIZES, _objects()).losses
+    assert set(losses) == {"objectness", "proposal_box", "class", "region_box"}
+    assert all(loss.isfinite() for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", [Judging(pooling="pool"), Judging(background_iou=(0.1, 0.5), samples=128)])
+def test_the_papers_switches(switch):
+    model = _small(
+        judging=switch, proposing=Proposing(cross_boundary=False, sizes=((16, 32, 48),), candidates=(50, 20))
+    )
+    found = model(torch.rand(2, 3, 64, 96), SIZES, _objects())
+    assert all(loss.isfinite() for loss in found.losses.values())
+    assert found.regions.shape[1] == switch.samples
+
+
+@pytest.mark.slow
+def test_boxes_over_the_edge_teach_nothing_when_they_shall_not():
+    """With reference boxes larger than the image none is left, and the loss of the proposals is 0."""
+    model = _small(proposing=Proposing(cross_boundary=False, sizes=((300, 400, 500),)))
+    losses = model(torch.rand(2, 3, 64, 96), SIZES, _objects()).losses
+    assert losses["objectness"].item() == losses["proposal_box"].item() == 0
+    assert _small(proposing=Proposing(sizes=((300, 400, 500),)))(torch.rand(2, 3, 64, 96), SIZES, _objects()).losses[
+        "objectness"
+    ].item() > 0  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_batch_without_any_object_trains():
+    model = _small(neck="fpn").train()
+    nothing = Objects(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 1, dtype=torch.bool))
+    losses = model(torch.rand(2, 3, 64, 96), SIZES, nothing).losses
+    assert losses["proposal_box"].item() == losses["region_box"].item() == 0
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_what_lies_in_the_padding_changes_nothing():
+    model = _small(neck="fpn").eval()
+    images = torch.rand(2, 3, 64, 96)
+    other = images.clone()
+    other[0, :, :, 90:] = 9.0
+    other[1, :, 50:] = -9.0
+    with torch.inference_mode():
+        first, second = model(images, SIZES), model(other, SIZES)
+        detections = model.detections(first, SIZES)
+    assert torch.equal(first.logits, second.logits)
+    for (boxes, scores, labels), (height, width) in zip(detections, SIZES.tolist(), strict=True):
+        assert len(boxes) == len(scores) == len(labels)
+        assert (boxes >= 0).all()
+        assert (boxes[:, 2] <= width).all()
+        assert (boxes[:, 3] <= height).all()
+        assert torch.equal(scores, scores.sort(descending=True).values)
+        assert ((labels >= 0) & (labels < 3)).all()
+
+
+def test_the_same_generator_draws_the_same_samples():
+    model = _small(neck="fpn", judging=Judging(samples=16)).eval()
+    images = torch.rand(2, 3, 64, 96)
+    drawn = [model(images, SIZES, _objects(), torch.Generator().manual_seed(seed)).regions for seed in (1, 1, 2)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_what_cannot_be_built_is_refused():
+    with pytest.raises(UnknownNameError, match="neck"):
+        _small(neck="fnp")
+    with pytest.raises(InputError, match="need a pyramid"):
+        _small(stages=["c4", "c5"])
+    with pytest.raises(InputError, match="sizes of reference boxes for 1 levels"):
+        _small(proposing=Proposing(sizes=((32,), (64,))))
+
+
+@pytest.mark.slow
+def test_the_losses_of_two_images_fall_when_they_are_trained_on():
+    torch.manual_seed(0)
+    model = FasterRCNN(
+        create_model("resnet18", stem="small"),
+        num_classes=3,
+        neck="fpn",
+        proposing=Proposing(proposals=(200, 50)),
+        judging=Judging(samples=64),
+    )
+    images, objects = torch.rand(2, 3, 64, 96) * 0.1, _objects()
+    images[0, 0, 5:40, 5:40] += 1
+    images[0, 1, 20:60, 30:80] += 1
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    totals = []
+    for _ in range(15):
+        total = torch.stack(list(model(images, SIZES, objects).losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < totals[0] / 2
