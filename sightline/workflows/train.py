@@ -76,8 +76,8 @@ def train(
     >>> from sightline.data.samples import write_digits
     >>> folder = Path(tempfile.mkdtemp())
     >>> model = {"name": "resnet18", "arguments": {"stem": "imagenet"}}
-    >>> short = {"data": {"image_size": 16}, "training": {"epochs": 1, "batch_size": 128}}
-    >>> result = train(write_digits(folder / "digits"), name="first", out=folder, model=model, **short)
+    >>> short = {"data": {"image_size": 16}, "training": {"epochs": 1, "precision": "float32"}}
+    >>> result = train(write_digits(folder / "digits") / "test", name="first", out=folder, model=model, **short)
     >>> result.finished, result.headline, sorted(path.name for path in (result.run / "weights").iterdir())
     (True, 'top1', ['best.safetensors', 'last.safetensors'])
     """

@@ -31,6 +31,7 @@ def test_digits(tmp_path: Path) -> None:
         assert np.abs(small / 255 * 16 - data.images[number]).mean() < 1
 
 
+@pytest.mark.slow
 def test_another_seed_divides_otherwise(tmp_path: Path) -> None:
     names = [sorted(path.name for path in write_digits(tmp_path / str(seed), seed).glob("test/*/*")) for seed in (0, 1)]
     assert names[0] != names[1]

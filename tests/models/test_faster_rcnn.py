@@ -87,6 +87,7 @@ def test_a_batch_without_any_object_trains():
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_what_lies_in_the_padding_changes_nothing():
     model = _small(neck="fpn").eval()
     images = torch.rand(2, 3, 64, 96)
@@ -106,6 +107,7 @@ def test_what_lies_in_the_padding_changes_nothing():
         assert ((labels >= 0) & (labels < 3)).all()
 
 
+@pytest.mark.slow
 def test_the_same_generator_draws_the_same_samples():
     model = _small(neck="fpn", judging=Judging(samples=16)).eval()
     images = torch.rand(2, 3, 64, 96)

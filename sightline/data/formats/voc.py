@@ -95,7 +95,7 @@ def read(path: Path) -> Index:
 def write(index: Index, path: Path) -> tuple[str, ...]:
     """Write an index of boxes as a VOC data set into `path`, new or empty; what the format cannot hold, one text each.
 
-    Pictures are copied as they are. Boxes are rounded to whole pixels; those of less than two pixels are made two pixels wide.
+    Pictures are copied as they are. Boxes are rounded to whole pixels; one that would be a single pixel is made two wide.
     """
     if not isinstance(index.annotations, Objects):
         raise DataError(f"The data set ({index.format}) has no boxes: a VOC data set is one of boxes.")
