@@ -29,7 +29,7 @@ def test_a_failure_in_a_process_is_said_once_and_keeps_its_exit_code(tmp_path: P
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("sightline: ")
+    assert done.stderr.startswith("sightline:")
     assert done.stderr.count("does not exist") == 1
     assert "Traceback" not in done.stderr
     assert "torch" not in done.stderr
