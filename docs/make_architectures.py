@@ -107,7 +107,9 @@ def _sizes(names: list[str]) -> list[str]:
     for name in names:
         description = described(name)
         architecture, size = description.architecture, description.image_size
-        published = [f"{version} ({weights.top1:.2f} %)" for version, weights in PUBLISHED.get(name, {}).items()]
+        published = [
+            f"{version} ({weights.reported['top1']:.2f} %)" for version, weights in PUBLISHED.get(name, {}).items()
+        ]
         parameters = f"{architecture.parameters():,}"
         if extra := architecture.parameters(auxiliary=True):
             parameters += f" (and {extra:,} in training)"

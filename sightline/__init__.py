@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightline.data.formats import read as read
     from sightline.data.samples import write_digits as write_digits
+    from sightline.data.samples import write_scenes as write_scenes
     from sightline.errors import SightlineError as SightlineError
     from sightline.inference.predictor import load as load
     from sightline.models import create_model as create_model
@@ -47,6 +48,7 @@ __all__ = [
     "resume",
     "train",
     "write_digits",
+    "write_scenes",
 ]
 
 _DEFINED_IN = {
@@ -61,6 +63,7 @@ _DEFINED_IN = {
     "resume": "sightline.workflows.train",
     "train": "sightline.workflows.train",
     "write_digits": "sightline.data.samples",
+    "write_scenes": "sightline.data.samples",
 }
 
 

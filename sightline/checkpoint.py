@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sightline.errors import CheckpointError, InputError
 from sightline.files import write_atomic
 from sightline.models import create_model
-from sightline.structures import Preprocessing
+from sightline.structures import Shape, read_shape
 from sightline.tasks import TASKS
 from sightline.tasks.task import Task
 
@@ -37,7 +37,7 @@ class Header:
     """Name in `sightline.tasks.TASKS`."""
     class_names: tuple[str, ...]
     """Name of class 0..K-1."""
-    preprocessing: Preprocessing
+    preprocessing: Shape
     metrics: dict[str, Any] = field(default_factory=dict)
     """Metrics on the validation split when the weights were kept."""
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -135,10 +135,7 @@ def _header(text: str, path: Path) -> Header:
         known = {entry.name for entry in fields(Header)}
         if values["task"] not in TASKS:
             raise CheckpointError(f"{path} is for the task {values['task']!r}, which this Sightline does not have.")
-        shape = values["preprocessing"]
-        preprocessing = Preprocessing(
-            resize=shape["resize"], crop=shape["crop"], mean=tuple(shape["mean"]), std=tuple(shape["std"])
-        )
+        preprocessing = read_shape(values["preprocessing"])
         rest = {name: value for name, value in values.items() if name in known - {"preprocessing", "class_names"}}
         return Header(**rest, preprocessing=preprocessing, class_names=tuple(values["class_names"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import tomli_w
 
+from sightline.data.box_transforms import BoxAugmentation
 from sightline.data.transforms import Augmentation
 from sightline.errors import ConfigError
 from sightline.training.optim import OptimizerConfig
@@ -28,13 +29,20 @@ class ModelConfig:
     name: str = "resnet18"
     """A name that `sightline models` lists."""
     weights: str = "none"
-    """"none", "imagenet" (published weights), or a file with weights."""
+    """"none", "imagenet" or "coco" (published weights), or a file with weights, or a run."""
+    backbone_weights: str = "none"
+    """What the classifier that a detector stands on starts from: "none", "imagenet", a file, or a run."""
     freeze: str | None = None
-    """Last stage that is not trained ("c2" ... "c5"); it and all before it stay as they are."""
+    """Last stage of the classifier that is not trained, such as "c2" of a ResNet; it and all before it stay as they are."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of the network's builder; the stem is chosen from the data when it is not among them."""
+    """Further arguments of the network's builder: of a detector `backbone`, `neck`, `proposing`, ... What is not among them
+    is chosen from the data, such as the stem or the sizes of reference boxes."""
 
     def __post_init__(self) -> None:
+        if "none" not in (self.weights, self.backbone_weights):
+            raise ConfigError(
+                "model.backbone_weights: the whole network starts from model.weights; give one of the two."
+            )
         if "num_classes" in self.arguments:
             raise ConfigError("model.arguments.num_classes: the number of classes comes from the data; leave it out.")
 
@@ -44,11 +52,12 @@ class DataConfig:
     """Where the pictures are and how they are read."""
 
     path: str = ""
-    """A folder of class folders, a CSV, a parquet file or folder, or a folder of IDX files."""
+    """With a class for each picture: a folder of class folders, a CSV, a parquet file or folder, a folder of IDX files,
+    ILSVRC-2012. With boxes: a folder in the form of COCO, VOC or YOLO."""
     format: str | None = None
     """Name of the format, when it cannot be told from the path."""
     image_size: int | None = None
-    """Side of the network's input in pixels; chosen from the pictures when not given."""
+    """Side of a classifier's input, shorter side of a detector's, in pixels; chosen from the pictures when not given."""
     val: float = 0.1
     """Share of the training pictures held back when the data has no validation split."""
     test: float = 0.1
@@ -56,7 +65,7 @@ class DataConfig:
     split_seed: int = 0
     """Seed of that division."""
     max_bad: float = 0.01
-    """Largest share of unreadable pictures to go on without, 0..1."""
+    """Largest share of unreadable pictures, or of bad boxes, to go on without, 0..1."""
     workers: int | None = None
     """Processes that read and augment pictures; chosen from the cores and the size of the pictures when not given."""
 
@@ -77,12 +86,16 @@ class DataConfig:
 class RunConfig:
     """One training, from data to weights."""
 
-    task: Literal["classification"] = "classification"
+    task: Literal["classification", "detection"] | None = None
+    """What is learned; what the data has annotations for when not given."""
     seed: int = 0
     """Decides the initial weights, the order of the pictures and every augmentation."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """Of pictures with a class each."""
+    boxes: BoxAugmentation = field(default_factory=BoxAugmentation)
+    """Of pictures with boxes."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 

@@ -9,10 +9,11 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import StorageError
+from sightline.errors import InputError, StorageError
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -46,6 +47,13 @@ def append_line(path: Path, line: str) -> None:
             file.write(line + "\n")
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+def require_free(paths: Iterable[Path]) -> None:
+    """Raise `InputError` when there is something at one of `paths` already, for what has a flag --overwrite."""
+    for path in paths:
+        if path.exists():
+            raise InputError(f"{path} exists already and is not overwritten. Choose another name, or say --overwrite.")
 
 
 def sha256(content: bytes) -> str:

@@ -3,8 +3,9 @@
 Shape letters: `N` batch, `V` views of one image (1, or 10 with ten-crop), `C` channels, `H W` pixels, `K` classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,6 +61,24 @@ class WholePicture:
             raise ValueError(f"expected 1 <= shorter <= longer, got {self.shorter} and {self.longer}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
+
+
+Shape = Preprocessing | WholePicture
+"""What travels with the weights: how any picture becomes the network's input."""
+
+
+def read_shape(values: Mapping[str, Any]) -> Shape:
+    """Which of the two it was, from the table that `dataclasses.asdict` and JSON made of it.
+
+    Raises `KeyError`, `TypeError` or `ValueError` when it is neither.
+
+    >>> read_shape({"shorter": 240, "longer": 400, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}).longer
+    400
+    """
+    mean, std = tuple(values["mean"]), tuple(values["std"])
+    if "shorter" in values:
+        return WholePicture(shorter=values["shorter"], longer=values["longer"], mean=mean, std=std)
+    return Preprocessing(resize=values["resize"], crop=values["crop"], mean=mean, std=std)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +206,8 @@ class Sample:
     """Position in the data set's index."""
     original_size: tuple[int, int] | None = None
     """Height and width of the picture before it was resized, where predictions go back to it; a detector's do."""
+    seed: int | None = None
+    """For what the network draws at random for this picture, in training, where it draws for each picture by itself."""
 
     def __post_init__(self) -> None:
         if self.image.dtype != torch.uint8 or self.image.ndim not in (3, 4) or self.image.shape[-3] != 3:
@@ -208,6 +229,8 @@ class Batch:
     """(N, 2) int64, height and width of each picture in its image, whose right and bottom are padding; None without padding."""
     original_sizes: Tensor | None = None
     """(N, 2) int64, height and width of each picture before it was resized; None where nothing goes back to it."""
+    seeds: Sequence[int] | None = None
+    """For what the network draws at random for each picture."""
 
     def __post_init__(self) -> None:
         if self.images.ndim not in (4, 5) or not len(self.images) == len(self.targets) == len(self.indices):
@@ -232,4 +255,5 @@ class Batch:
             self.indices[rows],
             None if self.sizes is None else self.sizes[rows],
             None if self.original_sizes is None else self.original_sizes[rows],
+            None if self.seeds is None else self.seeds[rows],
         )

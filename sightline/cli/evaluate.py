@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sightline.cli.options import Json, Run
+from sightline.cli.options import Format, Json, Run
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
@@ -35,24 +35,34 @@ def evaluate(
             "its mirror image, the network moved over them as a convolution, its scores averaged.",
         ),
     ] = "1",
+    voc: Annotated[
+        bool, typer.Option("--voc", help="Also the average precision of PASCAL VOC, of 2007 and of 2010.")
+    ] = False,
+    format_: Format = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run on labelled pictures.
 
-    Prints top-1, top-5 and each class's precision, recall and F1, all with their numbers of pictures; the confusion matrix is drawn
-    into the run's pictures folder.
+    Of a classifier, prints top-1, top-5 and each class's precision, recall and F1, and draws the confusion matrix into the run's
+    pictures folder; of a detector, COCO's average precision and recall, each class's, and what kinds of errors cost how much, and
+    draws what was found beside what is there.
     """
     if crops not in CROPS:
         raise ConfigError(f"--crops: expected {', '.join(CROPS)}, got {crops}.")
     from sightline.workflows import evaluate as workflow
 
     with listening() as listener:
-        result = workflow.evaluate(run, data, split=split, crops=CROPS[crops], listener=listener)
+        result = workflow.evaluate(
+            run, data, split=split, crops=CROPS[crops], voc=voc, format=format_, listener=listener
+        )
     print_json(result) if as_json else print_evaluation(result)
 
 
 def print_evaluation(result: dict[str, Any]) -> None:
     """The figures of an evaluation for people: the headline, then a line for each class."""
+    if result.get("task") == "detection":
+        _print_detection(result)
+        return
     figures = f"top1 {result['top1']:.4f}  top5 {result['top5']:.4f}  macro F1 {result['macro']['f1']:.4f}"
     taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
     print(f"{figures}  ({result['split']} split, {result['images']} pictures{taken})")
@@ -66,6 +76,25 @@ def print_evaluation(result: dict[str, Any]) -> None:
         [row["name"], *(_share(row[key]) for key in ("precision", "recall", "f1")), str(row["images"])] for row in rows
     ]
     print_table(("class", *numbers), cells, numbers=numbers)
+
+
+def _print_detection(result: dict[str, Any]) -> None:
+    """COCO's figures, those of VOC where there are, a line for each class, and what errors cost."""
+    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
+    line = "  ".join(f"{name} {_share(result[name])}" for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"))
+    print(f"{line}  ({result['split']} split, {result['images']} pictures{taken})")
+    names = [name for name in ("AR1", "AR10", "AR100", "voc07", "voc10") if name in result]
+    print("  ".join(f"{name} {_share(result[name])}" for name in names))
+    print()
+    rows = sorted(result["per_class"], key=lambda row: (row["ap"] is not None, row["ap"]))[:CLASSES_SHOWN]
+    rows = rows if len(result["per_class"]) > CLASSES_SHOWN else list(result["per_class"])
+    if len(result["per_class"]) > CLASSES_SHOWN:
+        print(f"The {CLASSES_SHOWN} classes with the lowest AP, of {len(result['per_class'])}:")
+    cells = [[row["name"], _share(row["ap"]), _share(row["ap50"]), str(row["objects"])] for row in rows]
+    print_table(("class", "AP", "AP50", "objects"), cells, numbers=("AP", "AP50", "objects"))
+    print()
+    errors = [[kind, str(row["count"]), _share(row["ap50_gained"])] for kind, row in result["errors"].items()]
+    print_table(("error", "count", "AP50 lost"), errors, numbers=("count", "AP50 lost"))
 
 
 def _share(value: float | None) -> str:

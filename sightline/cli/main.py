@@ -59,6 +59,7 @@ app.command(
     epilog=example(
         "sightline explain runs/first digits/test/7/000094.png --cam --dense",
         "sightline explain runs/first holiday/ --cam --class dog --stage c4 --out why/",
+        "sightline explain runs/cells photo.jpg --proposals",
     )
 )(explain)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
@@ -68,7 +69,7 @@ app.command(
         "sightline describe resnet18 --image-size 32 --num-classes 10 --set stem=small --layers",
     )
 )(describe)
-app.command(epilog=example("sightline sample digits", "sightline train digits"))(sample)
+app.command(epilog=example("sightline sample digits", "sightline train digits", "sightline sample scenes"))(sample)
 app.command(epilog=example("sightline demo --out /tmp/demo"))(demo)
 
 

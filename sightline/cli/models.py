@@ -5,6 +5,8 @@ from typing import Any
 from sightline.cli.options import Json
 from sightline.cli.output import print_json, print_table
 
+NAMES = {"top1": "top-1", "top5": "top-5", "AP": "AP"}
+
 
 def models(as_json: Json = False) -> None:
     """List the networks.
@@ -17,7 +19,10 @@ def models(as_json: Json = False) -> None:
         return
     rows = []
     for entry in described:
-        published = [f"{w['name']} (top-1 {w['top1']:.2f} %, top-5 {w['top5']:.2f} %)" for w in entry["weights"]]
+        published = [
+            f"{weights['name']} ({', '.join(f'{NAMES[key]} {weights[key]:.2f} %' for key in NAMES if key in weights)})"
+            for weights in entry["weights"]
+        ]
         rows.append([entry["name"], f"{entry['parameters'] / 1e6:.1f} M", ", ".join(published) or "none"])
     print_table(("model", "parameters", "published weights"), rows, numbers=("parameters",))
 
@@ -34,9 +39,6 @@ def describe_models() -> list[dict[str, Any]]:
         # Without memory: only the shapes are counted.
         with torch.device("meta"):
             parameters = sum(parameter.numel() for parameter in create_model(name).parameters())
-        weights = [
-            {"name": version, "top1": entry.top1, "top5": entry.top5}
-            for version, entry in PUBLISHED.get(name, {}).items()
-        ]
+        weights = [{"name": version, **entry.reported} for version, entry in PUBLISHED.get(name, {}).items()]
         described.append({"name": name, "parameters": parameters, "weights": weights})
     return described

@@ -17,6 +17,15 @@ Json = Annotated[
     typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr."),
 ]
 
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Format of the data when it cannot be told: csv, parquet, idx, ilsvrc, 'image folder', coco, voc or yolo.",
+    ),
+]
+
 
 def example(*lines: str) -> str:
     """Lines of shell for the end of a help page, kept as they are.

@@ -1,5 +1,6 @@
 """`sightline predict`: label pictures."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,13 @@ from sightline.cli.options import Json, Run
 from sightline.cli.output import print_json, print_table
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
+from sightline.files import require_free
 
 if TYPE_CHECKING:
-    from sightline.workflows.predict import PredictResult
+    from sightline.workflows.predict import PredictResult, Row
 
+SHOWN_SCORE = 0.5
+"""Objects that a detector is less sure of are not in the table."""
 ROWS_SHOWN = 20
 """Pictures that the table on the screen lists; all go into a file."""
 
@@ -28,16 +32,17 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write all predictions to a .csv or .jsonl file, and a contact sheet (.png) beside it."
+            metavar="FILE",
+            help="Write all predictions to a .csv or .jsonl file, and a sheet of pictures (.png) beside it.",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of --out when they exist.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Label pictures with a trained network.
+    """Label pictures, or find the objects in them, with a trained network.
 
-    Shows the five most probable classes of each picture. Pictures that cannot be read are named with the reason, and the exit code is
-    then 1.
+    Shows the five most probable classes of each picture, or what a detector found. Pictures that cannot be read are named with the
+    reason, and the exit code is then 1.
     """
     check_out(out, overwrite=overwrite)
     from sightline.workflows import predict as workflow
@@ -65,32 +70,37 @@ def check_out(out: Path | None, *, overwrite: bool) -> None:
         return
     if out.suffix.lower() not in (".csv", ".jsonl"):
         raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
-    for path in (out, out.with_suffix(".png")):
-        if path.exists() and not overwrite:
-            raise ConfigError(f"{path} exists already and is not overwritten. Choose another name, or say --overwrite.")
+    if not overwrite:
+        require_free((out, out.with_suffix(".png")))
 
 
 def as_object(result: "PredictResult") -> dict[str, Any]:
     """Predictions as JSON holds them."""
-    rows = [
-        {
-            "path": row.path,
-            "top": [{"label": name, "score": score} for name, score in row.top],
-            "error": row.error,
-        }
-        for row in result.rows
-    ]
-    return {"class_names": result.class_names, "predictions": rows}
+    from sightline.workflows.predict import as_object as row_object
+
+    rows = [row_object(row, result.task) for row in result.rows]
+    return {"task": result.task, "class_names": result.class_names, "predictions": rows}
 
 
 def print_predictions(result: "PredictResult", where: str) -> None:
     """A table of the first pictures, how many more there are, and where they all can be had."""
     readable = [row for row in result.rows if row.error is None]
-    cells = []
-    for row in readable[:ROWS_SHOWN]:
-        (best, score), *others = row.top
-        cells.append([row.path, best, f"{score:.3f}", ", ".join(f"{name} {value:.3f}" for name, value in others)])
-    if cells:
+    if readable and result.task == "classification":
+        cells = []
+        for row in readable[:ROWS_SHOWN]:
+            (best, score), *others = row.top
+            cells.append([row.path, best, f"{score:.3f}", ", ".join(f"{name} {value:.3f}" for name, value in others)])
         print_table(("picture", "label", "score", "then"), cells, numbers=("score",))
+    elif readable:
+        print(f"Objects with a score of {SHOWN_SCORE} or more; fainter ones are in the files.")
+        print_table(
+            ("picture", "objects", "found"), [_objects(row) for row in readable[:ROWS_SHOWN]], numbers=("objects",)
+        )
     if len(readable) > ROWS_SHOWN:
         print(f"... and {len(readable) - ROWS_SHOWN} more; {where}.")
+
+
+def _objects(row: "Row") -> list[str]:
+    """Path, how many objects, and which."""
+    shown = [entry.label for entry in row.objects if entry.score >= SHOWN_SCORE]
+    return [row.path, str(len(shown)), ", ".join(f"{count} {name}" for name, count in Counter(shown).most_common())]

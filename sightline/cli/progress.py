@@ -103,6 +103,10 @@ class TerminalListener:
             self._bar = None
 
 
+SCORES_SHOWN = 3
+"""Figures of an epoch in its line; all are in the log."""
+
+
 def epoch_line(record: dict[str, Any], last: "Progress | None") -> str:
     """An epoch's record as a line: the metrics, whether they are the best, the time since the start.
 
@@ -112,7 +116,8 @@ def epoch_line(record: dict[str, Any], last: "Progress | None") -> str:
     of = f"/{last.epochs}" if last else ""
     known = {"event", "step", "epoch", "seconds", "best"}
     parts = [f"loss {last.loss:.4f}"] if last else []
-    parts += [f"{name} {value:.4f}" for name, value in record.items() if name not in known and isinstance(value, float)]
+    scores = [f"{name} {value:.4f}" for name, value in record.items() if name not in known and isinstance(value, float)]
+    parts += scores[:SCORES_SHOWN]
     if record.get("best"):
         parts.append("best so far")
     return f"epoch {record['epoch']}{of}: {', '.join(parts)}, after {duration(record['seconds'])}"

@@ -1,7 +1,7 @@
 """`sightline sample`: a small data set to try things on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,20 +13,34 @@ def sample(
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder to write; it must be new or empty.", show_default=False)
     ],
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides which picture goes into which split.")] = 0,
+    kind: Annotated[
+        Literal["digits", "scenes"] | None,
+        typer.Option(
+            metavar="digits|scenes",
+            help="Single digits with a class, or scenes with boxes.  [default: scenes into a folder of that name, else digits]",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Decides which picture goes into which split, and what is in a scene.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Write a small data set to try things on.
 
-    It holds scikit-learn's 1,797 handwritten digits as pictures, in train, val and test folders with a folder for each class.
-    """
-    from sightline.data.formats import read
-    from sightline.data.samples import write_digits
+    Digits: scikit-learn's 1,797 handwritten ones as pictures, in train, val and test folders with a folder for each class.
 
-    folder = write_digits(out, seed)
+    Scenes: 440 pictures for object detection, up to five of these digits on a part of a photograph, with their boxes in COCO's
+    format.
+    """
+    from sightline.data import samples
+    from sightline.data.formats import read
+
+    kind = kind or ("scenes" if out.name == "scenes" else "digits")
+    folder = samples.write_scenes(out, seed) if kind == "scenes" else samples.write_digits(out, seed)
     counts = {split: len(positions) for split, positions in read(folder).splits.items()}
     if as_json:
         print_json({"data": folder, "pictures": counts})
         return
     print(f"{folder}: {', '.join(f'{split} {count}' for split, count in counts.items())} pictures")
-    print(f"next: sightline train {folder}")
+    model = " --model faster_rcnn --backbone resnet18 --neck fpn" if kind == "scenes" else ""
+    print(f"next: sightline train {folder}{model}")

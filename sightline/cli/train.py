@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.options import Json
+from sightline.cli.options import Format, Json
 from sightline.cli.output import duration, is_first_process, print_json
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
@@ -23,13 +23,24 @@ def train(
         typer.Argument(
             metavar="DATA",
             help="A folder of class folders (or of train/val/test folders with them), a CSV with path and label, "
-            "parquet, or IDX files. May be left out when the recipe names it.",
+            "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO. May be left out when the recipe names it.",
             show_default=False,
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The network; `sightline models` lists them.  [default: resnet18]"),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The classifier that faster_rcnn stands on.  [default: resnet50]"),
+    ] = None,
+    neck: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|fpn|fpn_v2",
+            help="Between it and the detector: nothing, so one of its maps is used, or a feature pyramid.  [default: none]",
+        ),
     ] = None,
     recipe: Annotated[
         Path | None,
@@ -38,14 +49,22 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="none|imagenet|FILE",
-            help="What training starts from: nothing, published ImageNet weights, or a file.  [default: none]",
+            metavar="none|imagenet|coco|FILE|RUN",
+            help="What training starts from: nothing, published weights, a file, or a run.  [default: none]",
+        ),
+    ] = None,
+    backbone_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|imagenet|FILE|RUN",
+            help="What the classifier below a detector starts from.  [default: none]",
         ),
     ] = None,
     freeze: Annotated[
         str | None,
         typer.Option(
-            metavar="STAGE", help="Do not train this stage and those before it: c2 (the first) to c5 (the last)."
+            metavar="STAGE",
+            help="Do not train this stage and those before it: c1 to c5 of a ResNet; `sightline describe` shows others.",
         ),
     ] = None,
     epochs: Annotated[
@@ -79,6 +98,7 @@ def train(
             "--set", metavar="KEY=VALUE", help="One key of the recipe, e.g. optimizer.lr=0.05. May be repeated."
         ),
     ] = None,
+    format_: Format = None,
     as_json: Json = False,
 ) -> None:
     """Train a network on pictures.
@@ -89,11 +109,15 @@ def train(
     flags: dict[str, dict[str, Any]] = {
         "DATA": {"data": {"path": data}},
         "--model": {"model": {"name": model}},
+        "--backbone": {"model": {"arguments": {"backbone": backbone}}},
+        "--neck": {"model": {"arguments": {"neck": neck}}},
         "--weights": {"model": {"weights": weights}},
+        "--backbone-weights": {"model": {"backbone_weights": backbone_weights}},
         "--freeze": {"model": {"freeze": freeze}},
         "--epochs": {"training": {"epochs": epochs}},
         "--seed": {"seed": seed},
         "--compile": {"training": {"compile": compile_ or None}},
+        "--format": {"data": {"format": format_}},
     }
     given = {flag: table for flag, table in flags.items() if _value(table) is not None}
     if resume is not None:

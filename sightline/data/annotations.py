@@ -43,10 +43,6 @@ class ClassLabels:
         """What a network should say of the picture at `position`."""
         return ClassificationTarget(int(self.labels[position]))
 
-    def classes(self, position: int) -> NDArray[np.int64]:
-        """(1,) the class of the picture at `position`."""
-        return self.labels[position : position + 1]
-
     def counts(self, positions: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
         """(K,) pictures of each class among those at `positions`."""
         return np.bincount(self.labels[positions], minlength=num_classes)
@@ -140,10 +136,6 @@ class Objects:
             areas=torch.from_numpy(self.areas[rows].copy()),
         )
 
-    def classes(self, position: int) -> NDArray[np.int64]:
-        """(n,) the class of each object in the picture at `position`."""
-        return self.labels[self.rows(position)]
-
     def counts(self, positions: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
         """(K,) objects of each class in the pictures at `positions`."""
         chosen = [self.labels[self.rows(int(position))] for position in positions]
@@ -165,7 +157,7 @@ class Objects:
         >>> Objects.of([np.array([[0, 0, 4, 2], [1, 1, 3, 3]])], [np.array([1, 1])]).summary(0, ["cat", "dog"])
         '2 dog, boxes 2bcf9915'
         """
-        labels = self.classes(position)
+        labels = self.labels[self.rows(position)]
         if not len(labels):
             return "no objects"
         found, counts = np.unique(labels, return_counts=True)

@@ -80,9 +80,16 @@ def eval_boxes(shape: WholePicture) -> BoxTransform:
     """The picture resized; the objects stay where they were in the picture as it was, where figures are computed."""
 
     def transform(image: Tensor, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
-        return _resized(image, target, shape, 1.0)[0], target
+        return resize_whole(image, shape), target
 
     return transform
+
+
+def resize_whole(image: Tensor, shape: WholePicture, factor: float = 1.0) -> Tensor:
+    """A picture (3, H, W) uint8 in the size that `resized_size` says."""
+    size = resized_size((image.shape[1], image.shape[2]), shape, factor)
+    resized: Tensor = F.resize(image, list(size), antialias=True)
+    return resized
 
 
 def resized_size(size: tuple[int, int], shape: WholePicture, factor: float = 1.0) -> tuple[int, int]:
@@ -99,12 +106,9 @@ def resized_size(size: tuple[int, int], shape: WholePicture, factor: float = 1.0
 def _resized(
     image: Tensor, target: DetectionTarget, shape: WholePicture, factor: float
 ) -> tuple[Tensor, DetectionTarget]:
-    height, width = image.shape[1:]
-    new_height, new_width = resized_size((height, width), shape, factor)
-    scales = torch.tensor([new_width / width, new_height / height])
-    boxes = target.boxes * scales.repeat(2)
-    image = F.resize(image, [new_height, new_width], antialias=True)
-    return image, _with_boxes(target, boxes, target.areas * scales.prod())
+    resized = resize_whole(image, shape, factor)
+    scales = torch.tensor(resized.shape[:0:-1]) / torch.tensor(image.shape[:0:-1])  # of widths, of heights
+    return resized, _with_boxes(target, target.boxes * scales.repeat(2), target.areas * scales.prod())
 
 
 def _cropped(image: Tensor, target: DetectionTarget, shortest: float) -> tuple[Tensor, DetectionTarget]:

@@ -2,9 +2,9 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -51,6 +51,8 @@ class Report:
     """The bad ones, in the order of their positions."""
     sizes: Sizes | None
     """Of the good ones; nothing when there are none."""
+    sides: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Shorter and longer side of each good picture, in pixels, by position."""
     kept: ImageSource | None = None
     """The decoded pictures, when there was room for all of them."""
 
@@ -101,22 +103,24 @@ def check(
         positions = np.sort(np.concatenate(list(index.splits.values()))) if index.splits else np.arange(len(index))
     chosen = [int(position) for position in positions]
     faults: list[Fault] = []
-    sides: list[tuple[int, int]] = []
+    sides: dict[int, tuple[int, int]] = {}
     look = _Look(index.source, keep_below)
     chunks = [chosen[at : at + _CHUNK] for at in range(0, len(chosen), _CHUNK)]
     done = 0
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         for results in pool.map(look.chunk, chunks):
-            for result in results:
+            for position, result in zip(chosen[done : done + len(results)], results, strict=True):
                 if isinstance(result, Fault):
                     faults.append(result)
                 else:
-                    sides.append(result)
+                    sides[position] = result
             done += len(results)
             if progress is not None:
                 progress(done, len(chosen))
     source = MemorySource(index.source, look.kept) if look.kept else None
-    return Report(images=len(chosen), faults=tuple(faults), sizes=_sizes(sides), kept=source)
+    return Report(
+        images=len(chosen), faults=tuple(faults), sizes=_sizes(list(sides.values())), sides=sides, kept=source
+    )
 
 
 class _Look:

@@ -1,6 +1,7 @@
 """From an index to samples, lazily, each a pure function of (seed, epoch, position)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +11,15 @@ from torch.utils.data import Dataset
 from sightline.data.index import Index
 from sightline.data.mixing import Mix
 from sightline.errors import DataError
-from sightline.structures import ClassificationTarget, Sample
+from sightline.structures import ClassificationTarget, Sample, Target
 
 Key = tuple[int, int]
 """(epoch, position in the index): what a loader asks for."""
 
 
 Transform = Callable[[Tensor], Tensor]
+JointTransform = Callable[[Tensor, Any], tuple[Tensor, Target]]
+"""Of a picture and what is drawn on it."""
 
 
 class Samples(Dataset[Sample]):
@@ -76,6 +79,29 @@ class Samples(Dataset[Sample]):
     def _picture(self, epoch: int, position: int) -> tuple[Tensor, int]:
         transform = self.transform if callable(self.transform) else self.transform[epoch]
         return transform(self.index.source.image(position)), int(self.index.labels[position])
+
+
+class JointSamples(Samples):
+    """The same for pictures whose annotations move with them, such as boxes; they keep their own sizes.
+
+    `transform` takes the picture and its target, and gives both.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        positions: Sequence[int] | np.ndarray,
+        transform: JointTransform,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(index, positions, (), seed)
+        self.joint = transform
+
+    def _sample(self, epoch: int, position: int) -> Sample:
+        picture = self.index.source.image(position)
+        image, target = self.joint(picture, self.index.annotations.target(position))
+        seed = None if self.seed is None else mixed_seed(self.seed, epoch, position, 1)
+        return Sample(image, target, position, (picture.shape[1], picture.shape[2]), seed)
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from sightline.data.dataset import Key, Samples, mixed_seed
+from sightline.data.dataset import JointSamples, Key, Samples, mixed_seed
 from sightline.errors import ConfigError, DataError
 from sightline.structures import Batch, Sample
 
@@ -156,15 +156,19 @@ def equal_sizes(batches: Iterable[Batch], batch_size: int, pixels: int = BATCH_P
     While batches fill, at most eight times as many pixels wait.
     """
     waiting: dict[torch.Size, list[Batch]] = {}
+    held = 0  # pixels
     for batch in batches:
         for row in range(len(batch)):
-            alone = Batch(batch.images[row : row + 1], batch.targets[row : row + 1], batch.indices[row : row + 1])
-            size = alone.images.shape[1:]
-            waiting.setdefault(size, []).append(alone)
-            if len(waiting[size]) >= min(batch_size, max(1, pixels // _pixels(size))):
-                yield _joined(waiting.pop(size))
-            elif sum(_pixels(size) * len(group) for size, group in waiting.items()) > 8 * pixels:
-                yield _joined(waiting.pop(max(waiting, key=lambda size: len(waiting[size]) * _pixels(size))))
+            size = batch.images.shape[1:]
+            waiting.setdefault(size, []).append(batch.part(row, row + 1))
+            held += _pixels(size)
+            full = len(waiting[size]) >= min(batch_size, max(1, pixels // _pixels(size)))
+            if not full and held > 8 * pixels:
+                size = max(waiting, key=lambda size: len(waiting[size]) * _pixels(size))
+            if full or held > 8 * pixels:
+                group = waiting.pop(size)
+                held -= len(group) * _pixels(size)
+                yield _joined(group)
     for group in waiting.values():
         yield _joined(group)
 
@@ -191,19 +195,23 @@ def collate_padded(samples: Sequence[Sample], multiple: int = 32) -> Batch:
     for image, sample in zip(images, samples, strict=True):
         image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
     originals = [sample.original_size for sample in samples]
+    seeds = [sample.seed for sample in samples]
     return Batch(
         images,
         tuple(sample.target for sample in samples),
         tuple(sample.index for sample in samples),
         sizes,
         None if None in originals else torch.tensor(originals),
+        None if None in seeds else [seed for seed in seeds if seed is not None],
     )
 
 
 def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataError:
-    if isinstance(samples[0], DataError):
-        return samples[0]
-    return collate(samples)  # type: ignore[arg-type]
+    return samples[0] if isinstance(samples[0], DataError) else collate(samples)  # type: ignore[arg-type]
+
+
+def _padded_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataError:
+    return samples[0] if isinstance(samples[0], DataError) else collate_padded(samples)  # type: ignore[arg-type]
 
 
 def _pixels(size: torch.Size) -> int:
@@ -225,7 +233,7 @@ def _loader(samples: Samples, batches: Any, workers: int) -> PictureLoader:
             samples,  # type: ignore[arg-type]
             batch_sampler=batches,
             num_workers=workers,
-            collate_fn=_collate_or_error,
+            collate_fn=_padded_or_error if isinstance(samples, JointSamples) else _collate_or_error,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_start_worker,
             # A forked worker shares the pictures in memory with this process, where a spawned one would copy them.

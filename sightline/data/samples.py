@@ -1,22 +1,28 @@
 """Sample data from what scikit-learn ships: real pictures that need no download."""
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from PIL import Image
 
 from sightline.data.annotations import ClassLabels
-from sightline.data.formats import image_folder
+from sightline.data.formats import coco, image_folder
 from sightline.data.index import Index
+from sightline.data.scenes import scenes
 from sightline.data.sources import TensorSource
 from sightline.data.splits import with_splits
-from sightline.errors import DataError
 from sightline.files import storage_error
 
 DIGIT_SIDE = 32
 """Pixels of a digit's side as written; scikit-learn's have 8."""
+SCENES: Mapping[str, int] = MappingProxyType({"train": 300, "val": 60, "test": 80})
+"""Scenes of each split: few enough for a detector to see them ten times in some minutes on two cores, and for the digits, which
+hardly ever come twice.
+"""
 
 
 def write_digits(out: Path, seed: int = 0) -> Path:
@@ -25,20 +31,16 @@ def write_digits(out: Path, seed: int = 0) -> Path:
     train, val and test get 70, 10 and 20 %, stratified; a file is named after the digit's number in scikit-learn's set.
     Raises `DataError` when something is at `out` already, `StorageError` when it cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is not empty. Choose a new folder for the sample data.")
-    unfinished = out.with_name(
-        f".{out.name}.partial"
-    )  # so that a folder which was not finished is never taken for the set
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        image_folder.write(with_splits(digits(), seed, val=0.1, test=0.2), unfinished)
-        unfinished.replace(out)
-    except OSError as error:
-        raise storage_error(out, error) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return out
+    return _finished(out, lambda folder: image_folder.write(_divided_digits(seed), folder))
+
+
+def write_scenes(out: Path, seed: int = 0, counts: Mapping[str, int] = SCENES) -> Path:
+    """Write digit scenes with the box of each digit as a COCO data set of 160x128 PNG files, and return its path.
+
+    The same seed gives the same bytes. The digits of a split are those of that split in `write_digits`, so that a classifier
+    which learned from one may go into a detector for the other. Raises like `write_digits`.
+    """
+    return _finished(out, lambda folder: coco.write(scenes(_divided_digits(seed), seed, counts), folder))
 
 
 def digits() -> Index:
@@ -54,6 +56,25 @@ def digits() -> Index:
         splits={},
         format="scikit-learn",
     )
+
+
+def _divided_digits(seed: int) -> Index:
+    return with_splits(digits(), seed, val=0.1, test=0.2)
+
+
+def _finished(out: Path, write: Callable[[Path], object]) -> Path:
+    """`out` with all that `write` puts into a folder; one that was not finished is never taken for the set."""
+    image_folder.require_new(out)
+    unfinished = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write(unfinished)
+        unfinished.replace(out)
+    except OSError as error:
+        raise storage_error(out, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return out
 
 
 def _enlarged(digit: np.ndarray) -> np.ndarray:

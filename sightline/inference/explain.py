@@ -87,10 +87,9 @@ def grad_cam(predictor: Predictor, picture: Picture, label: int | None = None, s
     Raises `ImageError` for a picture that cannot be read, `UnknownNameError` for a stage that is not there, `InputError`
     for a network that is no classifier.
     """
-    model = predictor.classifier()
+    model, preprocessing = predictor.classifier()
     stage = model.stages[-1] if stage is None else stage
     image = to_tensor(picture)
-    preprocessing = predictor.header.preprocessing
     crop = eval_transform(preprocessing)(image)[None]  # (1, 3, crop, crop)
     said = _prediction(predictor, crop)
     label = said.label if label is None else label
@@ -125,8 +124,9 @@ def class_map(predictor: Predictor, picture: Picture, label: int | None = None, 
     Raises `ImageError` for a picture that cannot be read; `InputError` for a network that is no classifier or cannot be read
     as convolutions, and for a size that is smaller than a window or asks for too much memory.
     """
-    window = predictor.header.preprocessing.crop
-    network = predictor.classifier().as_fully_convolutional(window)
+    model, preprocessing = predictor.classifier()
+    window = preprocessing.crop
+    network = model.as_fully_convolutional(window)
     image = to_tensor(picture)
     height, width = image.shape[-2:]
     size = 2 * window if size is None else size
@@ -139,7 +139,7 @@ def class_map(predictor: Predictor, picture: Picture, label: int | None = None, 
             f"size: at {size} pixels a picture of {width} x {height} would be enlarged to more than {LARGEST:,} pixels. "
             "Choose a smaller size."
         )
-    said = _prediction(predictor, eval_transform(predictor.header.preprocessing)(image)[None])
+    said = _prediction(predictor, eval_transform(preprocessing)(image)[None])
     enlarged = shorter_side(image, size)
     with torch.inference_mode(), autocast(predictor.device, predictor.precision):
         logits = network(predictor.inputs(enlarged[None]))[0]  # (K, h, w)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.inference.explain import Cam, ClassMap
+from sightline.inference.explain import Cam
 from sightline.inference.placement import Cells, spread
 
 Pixels = NDArray[np.uint8]
@@ -28,12 +28,12 @@ def cam_over(picture: Pixels, cam: Cam, table: Pixels) -> Pixels:
     return _over(picture, table[levels(heat)], (rows > top) & (rows < bottom) & (columns > left) & (columns < right))
 
 
-def cells_over(picture: Pixels, found: ClassMap, colours: Pixels) -> Pixels:
-    """`picture` under its cells in `colours` (h, w, 3), each a block around the middle of the window that it judges.
+def cells_over(picture: Pixels, down: Cells, across: Cells, colours: Pixels) -> Pixels:
+    """`picture` under the cells of a map in `colours` (h, w, 3), each a block around its middle.
 
-    The rim, half a window less half a stride wide, has no cells, and none are made up for it.
+    What is farther from the outermost middles than half a step has no cell, and none is made up for it.
     """
-    rows, columns = _blocks(found.down, picture.shape[0]), _blocks(found.across, picture.shape[1])
+    rows, columns = _blocks(down, picture.shape[0]), _blocks(across, picture.shape[1])
     last_row, last_column = colours.shape[0] - 1, colours.shape[1] - 1
     there = ((rows >= 0) & (rows <= last_row))[:, None] & ((columns >= 0) & (columns <= last_column))
     return _over(picture, colours[rows.clip(0, last_row)][:, columns.clip(0, last_column)], there)

@@ -13,19 +13,22 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sightline import checkpoint
+from sightline.data.box_transforms import resize_whole
 from sightline.data.decode import decode
+from sightline.data.loader import BATCH_PIXELS, collate, collate_padded
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
 from sightline.errors import ImageError, InputError
 from sightline.models.backbone import Backbone
 from sightline.ops.images import normalise
-from sightline.structures import Batch, ClassificationTarget, Prediction
+from sightline.structures import Batch, ClassificationTarget, Prediction, Preprocessing, Sample, WholePicture
 from sightline.tasks.task import Task
 
 Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, an (H, W, 3) uint8 array, or a (3, H, W) uint8 tensor; RGB."""
 
 _READERS = 4
+_NOTHING = ClassificationTarget(0)  # what a picture shows is not known, and no prediction asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +59,49 @@ class Predictor:
     def stream(
         self, pictures: Iterable[Picture], batch_size: int = 32
     ) -> Iterator[tuple[Picture, Prediction | ImageError]]:
-        """Each picture with its prediction, or with the reason why it cannot be read; in order, a batch at a time."""
-        transform = eval_transform(self.header.preprocessing)
+        """Each picture with its prediction, or with the reason why it cannot be read; in order, a batch at a time.
 
-        def prepared(picture: Picture) -> Tensor | ImageError:
+        Batches of whole pictures are smaller than `batch_size` where those are large.
+        """
+        shape = self.header.preprocessing
+        if isinstance(shape, WholePicture):
+            batch_size = min(batch_size, max(1, BATCH_PIXELS // (shape.shorter * shape.longer)))
+
+        def prepared(picture: Picture) -> Sample | ImageError:
             try:
-                return transform(to_tensor(picture))
+                return self.sample(to_tensor(picture))
             except ImageError as error:
                 return error
 
         remaining = iter(pictures)
         with ThreadPoolExecutor(_READERS) as readers:
             while chunk := list(islice(remaining, batch_size)):
-                images = list(readers.map(prepared, chunk))
-                readable = [image for image in images if isinstance(image, Tensor)]
-                predictions = iter(self.predict_images(torch.stack(readable)) if readable else ())
-                for picture, image in zip(chunk, images, strict=True):
-                    yield picture, image if isinstance(image, ImageError) else next(predictions)
+                samples = list(readers.map(prepared, chunk))
+                readable = [sample for sample in samples if isinstance(sample, Sample)]
+                predictions = iter(self.predict_samples(readable) if readable else ())
+                for picture, sample in zip(chunk, samples, strict=True):
+                    yield picture, sample if isinstance(sample, ImageError) else next(predictions)
+
+    def sample(self, image: Tensor) -> Sample:
+        """A picture (3, H, W) uint8, resized (and cropped) as the network's training pictures were."""
+        shape = self.header.preprocessing
+        if isinstance(shape, WholePicture):
+            return Sample(resize_whole(image, shape), _NOTHING, 0, (image.shape[1], image.shape[2]))
+        return Sample(eval_transform(shape)(image), _NOTHING, 0)
+
+    def predict_samples(self, samples: Sequence[Sample]) -> list[Prediction]:
+        """Predictions for pictures that `sample` has prepared."""
+        whole = isinstance(self.header.preprocessing, WholePicture)
+        return self.predict_batch((collate_padded if whole else collate)(samples))
 
     def predict_images(self, images: Tensor) -> list[Prediction]:
         """Predictions for (N, 3, H, W) uint8 images that are already resized and cropped, on any device."""
-        targets = [ClassificationTarget(0)] * len(images)
-        batch = self.prepare(Batch(images, targets, range(len(images))))
+        return self.predict_batch(Batch(images, [_NOTHING] * len(images), range(len(images))))
+
+    def predict_batch(self, batch: Batch) -> list[Prediction]:
+        """Predictions for a uint8 batch, as a loader gives it."""
         with torch.inference_mode(), autocast(self.device, self.precision):
-            return list(self.task.predict(self.model, batch))
+            return list(self.task.predict(self.model, self.prepare(batch)))
 
     def prepare(self, batch: Batch) -> Batch:
         """A uint8 batch from a loader as the network wants it: on the device, normalised."""
@@ -90,18 +112,20 @@ class Predictor:
         shape = self.header.preprocessing
         return normalise(images.to(self.device, non_blocking=True), shape.mean, shape.std)
 
-    def classifier(self) -> Backbone:
-        """The network, with its stages. Raises `InputError` when it is no classifier."""
-        if self.task.name != "classification" or not isinstance(self.model, Backbone):
+    def classifier(self) -> tuple[Backbone, Preprocessing]:
+        """The network with its stages, and how its pictures are prepared. Raises `InputError` when it is no classifier."""
+        shape = self.header.preprocessing
+        if not isinstance(self.model, Backbone) or not isinstance(shape, Preprocessing):
             raise InputError(
                 f"Only a classifier can be read this way, and {self.header.architecture} was trained for {self.task.name}. "
                 "Give a run that was trained on pictures with a class each."
             )
-        return self.model
+        return self.model, shape
 
     def for_whole_pictures(self) -> "Predictor":
         """The same for pictures that are resized and not cropped. Raises `InputError` where there is no such reading."""
-        return replace(self, model=WholePictures(self.classifier(), self.header.preprocessing.crop))
+        model, shape = self.classifier()
+        return replace(self, model=WholePictures(model, shape.crop))
 
 
 class WholePictures(nn.Module):

@@ -7,6 +7,8 @@ from typing import Any
 from sightline.errors import InputError, UnknownNameError
 from sightline.models.alexnet import alexnet, alexnet_2012
 from sightline.models.backbone import Backbone
+from sightline.models.detectors import faster_rcnn, fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
+from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.googlenet import googlenet, googlenet_2014
 from sightline.models.inception import inception_v3
 from sightline.models.resnet import (
@@ -46,27 +48,64 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
 }
 """Networks with named feature maps: classifiers by themselves, and what detectors and segmenters stand on."""
 
-MODELS: dict[str, Callable[..., Backbone]] = {**BACKBONES}
+DETECTORS: dict[str, Callable[..., FasterRCNN]] = {
+    "faster_rcnn": faster_rcnn,
+    "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn,
+    "fasterrcnn_resnet50_fpn_v2": fasterrcnn_resnet50_fpn_v2,
+}
+"""Networks that find objects."""
+
+MODELS: dict[str, Callable[..., Backbone | FasterRCNN]] = {**BACKBONES, **DETECTORS}
 """Everything that `create_model` builds."""
 
+DETECTOR_BACKBONE = "resnet50"
+"""The classifier that a detector stands on when none is named."""
 
-def create_model(name: str, num_classes: int = 1000, **arguments: Any) -> Backbone:
-    """A new, untrained network for `num_classes` classes; `arguments` are those of its builder.
 
-    Raises `UnknownNameError` for a name that is not in `MODELS`, `InputError` for an argument that the builder does not
+def create_backbone(name: str, num_classes: int = 1000, **arguments: Any) -> Backbone:
+    """A new, untrained classifier for `num_classes` classes; `arguments` are those of its builder.
+
+    Raises `UnknownNameError` for a name that is not in `BACKBONES`, `InputError` for an argument that the builder does not
     take or a value that it refuses.
 
-    >>> model = create_model("resnet18", num_classes=10, stem="small")
-    >>> model.strides
+    >>> create_backbone("resnet18", num_classes=10, stem="small").strides
     {'c1': 1, 'c2': 1, 'c3': 2, 'c4': 4, 'c5': 8}
+    """
+    if name not in BACKBONES:
+        raise UnknownNameError("classifier", name, BACKBONES)
+    _check_arguments(name, BACKBONES[name], arguments)
+    return BACKBONES[name](num_classes=num_classes, **arguments)
+
+
+def create_model(name: str, num_classes: int | None = None, **arguments: Any) -> Backbone | FasterRCNN:
+    """A new, untrained network of any kind; `arguments` are those of its builder.
+
+    Without `num_classes` it has as many classes as the published ones. Where a builder takes a `backbone`, that is a name
+    in `BACKBONES` here, with `backbone_arguments`, or a classifier that exists already, which then becomes part of the new
+    network. Raises `UnknownNameError` for a name that there is not, `InputError` for an argument that the builder does not
+    take or a value that it refuses.
+
+    >>> create_model("faster_rcnn", num_classes=3, backbone="resnet18", neck="fpn").num_classes
+    3
     >>> create_model("resnet18", depth=3)
     Traceback (most recent call last):
     sightline.errors.InputError: resnet18 does not take the argument 'depth'. It takes: num_classes, in_channels, ...
     """
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
-    accepted = inspect.signature(MODELS[name]).parameters
+    builder = MODELS[name]
+    if "backbone" in inspect.signature(builder).parameters:
+        body, own = arguments.pop("backbone", DETECTOR_BACKBONE), arguments.pop("backbone_arguments", {})
+        _check_arguments(name, builder, arguments)
+        arguments["backbone"] = create_backbone(body, **own) if isinstance(body, str) else body
+        return builder(num_classes=90 if num_classes is None else num_classes, **arguments)
+    _check_arguments(name, builder, arguments)
+    return builder(**({} if num_classes is None else {"num_classes": num_classes}), **arguments)
+
+
+def _check_arguments(name: str, builder: Callable[..., object], arguments: dict[str, Any]) -> None:
+    accepted = inspect.signature(builder).parameters
     for argument in arguments:
         if argument not in accepted:
-            raise InputError(f"{name} does not take the argument {argument!r}. It takes: {', '.join(accepted)}.")
-    return MODELS[name](num_classes=num_classes, **arguments)
+            takes = [*accepted, *(["backbone_arguments"] if "backbone" in accepted else [])]
+            raise InputError(f"{name} does not take the argument {argument!r}. It takes: {', '.join(takes)}.")

@@ -30,8 +30,7 @@ from functools import partial
 
 from torch import nn
 
-from sightline.errors import UnknownNameError
-from sightline.models.backbone import Backbone, check_count, initialise
+from sightline.models.backbone import Backbone, initialise
 from sightline.models.local_response import LocalResponseNorm
 
 
@@ -85,13 +84,11 @@ class AlexNet(Backbone):
 
     first = "features.0"
     head = "classifier.6"
+    stems = tuple(STEMS)
 
     def __init__(self, form: Form, /, *, num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet") -> None:
         super().__init__()
-        check_count("num_classes", num_classes)
-        check_count("in_channels", in_channels)
-        if stem not in STEMS:
-            raise UnknownNameError("stem", str(stem), STEMS)
+        self.check_arguments(num_classes, in_channels, stem)
         kernel, stride, grid = STEMS[stem].kernel, STEMS[stem].stride, STEMS[stem].grid
         self.in_channels = in_channels
         self.stem = stem

@@ -17,10 +17,10 @@ Neighbouring cells lie one stride apart: a side that grows by the stride gives a
 that pad (ResNet, VGG, GoogLeNet) round a side that is no multiple of the stride up, or down in VGG; AlexNet, which pads
 little, loses a cell or two at the border.
 
-To write a new one: set `stages`, `channels`, `strides`, `in_channels`, `first`, `head`; say in `parts` which modules
-make each stage, in `head_pooling` and `head_layers` what makes the logits. Set `multiple` or `smallest` if the paper's
-arithmetic does not allow every size, `stem_layers` if the stem decides on more than the first convolution,
-`auxiliary_parts` and `auxiliary_heads` if there are further classifiers for training.
+To write a new one: set `stages`, `channels`, `strides`, `in_channels`, `first`, `head`, `stems`; call `check_arguments`;
+say in `parts` which modules make each stage, in `head_pooling` and `head_layers` what makes the logits. Set `multiple` or
+`smallest` if the paper's arithmetic does not allow every size, `stem_layers` if the stem decides on more than the first
+convolution, `auxiliary_parts` and `auxiliary_heads` if there are further classifiers for training.
 
 Shape letters: `N` batch, `C` channels, `H W` pixels, `K` classes.
 """
@@ -50,6 +50,8 @@ class Backbone(nn.Module, ABC):
     """Name of the convolution that sees the image; its shape depends on the stem and on `in_channels`."""
     head: ClassVar[str]
     """Name of the last linear layer, the only one whose shape depends on the number of classes."""
+    stems: ClassVar[tuple[str, ...]] = ()
+    """Names of the stems that the family has: "imagenet" is the paper's, "small" is for images of up to 64 pixels."""
     stem_layers: tuple[str, ...] = ()
     """Names of further layers whose shape depends on the stem: a first linear layer that reads all cells of a map."""
     auxiliary_parts: ClassVar[tuple[str, ...]] = ()
@@ -65,6 +67,13 @@ class Backbone(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.frozen: tuple[str, ...] = ()  # stages that `freeze` has fixed, finest first
+
+    def check_arguments(self, num_classes: object, in_channels: object, stem: object) -> None:
+        """Raise `InputError` for a count below 1, `UnknownNameError` for a stem that the family does not have."""
+        check_count("num_classes", num_classes)
+        check_count("in_channels", in_channels)
+        if stem not in self.stems:
+            raise UnknownNameError("stem", str(stem), self.stems)
 
     @abstractmethod
     def parts(self, stage: str) -> tuple[nn.Module, ...]:
@@ -122,7 +131,14 @@ class Backbone(nn.Module, ABC):
     @property
     def num_classes(self) -> int:
         """`K`, the number of logits."""
-        return self._head().out_features
+        head = self.get_submodule(self.head)
+        assert isinstance(head, nn.Linear)
+        return head.out_features
+
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        """Names of the layers whose shape depends on the stem, the images' channels or the number of classes."""
+        return (self.first, *self.stem_layers, self.head, *self.auxiliary_heads)
 
     def replace_head(self, num_classes: int) -> None:
         """Put a new, untrained last layer for `num_classes` classes in place of the old one, on the same device.
@@ -198,11 +214,6 @@ class Backbone(nn.Module, ABC):
         if self.multiple == 1:
             return side if side >= self.smallest else self.smallest
         return -(-max(side, self.smallest) // self.multiple) * self.multiple
-
-    def _head(self) -> nn.Linear:
-        head = self.get_submodule(self.head)
-        assert isinstance(head, nn.Linear)
-        return head
 
     def _check_stage(self, stage: str) -> None:
         if stage not in self.stages:

@@ -1,10 +1,22 @@
-"""The numbers of Faster R-CNN: Ren et al. 2015 (arXiv:1506.01497), section 3.3, and Girshick 2015 (arXiv:1504.08083), section 2.
+"""The numbers of Faster R-CNN, and what goes in and comes out: Ren et al. 2015 (arXiv:1506.01497), section 3.3, and Girshick 2015
+(arXiv:1504.08083), section 2.
 
 Defaults are those of today's published detectors; the papers' are named where they differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from sightline.errors import InputError
+
+BETA = 1 / 9  # where smooth L1 turns from a square into a line; the paper: 1
+REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # the paper divides by .1, .1, .2, .2: region offsets are about 1 in size then
+
+Pooling = Literal["align", "pool"]
+Objectness = Literal["sigmoid", "softmax"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +44,25 @@ class Proposing:
     """Regions of an image that are handed on, in training and in use. The paper: (2000, 300)."""
     nms_iou: float = 0.7
     """Of two proposals that overlap more, the better one stays."""
+    objectness: Objectness = "sigmoid"
+    """One logit a reference box, or the paper's two with a softmax over them."""
+
+    def __post_init__(self) -> None:
+        sides = () if self.sizes is None else tuple(side for level in self.sizes for side in level)
+        if not self.ratios or min((*self.ratios, *sides)) <= 0 or (self.sizes is not None and not all(self.sizes)):
+            raise InputError(f"Expected sizes and ratios above 0, got sizes {self.sizes} and ratios {self.ratios}.")
+        _check_shares(positive_iou=self.positive_iou, negative_iou=self.negative_iou, nms_iou=self.nms_iou)
+        if self.objectness not in get_args(Objectness):
+            raise InputError(f"objectness: expected 'sigmoid' or 'softmax', got {self.objectness!r}.")
+        if min(self.samples, *self.candidates, *self.proposals) < 1:
+            raise InputError("samples, candidates and proposals: expected 1 or more of each.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judging:
     """How proposed regions are judged (Girshick 2015, section 2). Defaults are today's."""
 
-    pooling: Literal["align", "pool"] = "align"
+    pooling: Pooling = "align"
     """RoIAlign, or the paper's RoIPool (on a single map only)."""
     positive_iou: float = 0.5
     """A region is an object's from this overlap on."""
@@ -54,3 +78,49 @@ class Judging:
     """Of two detections of one class that overlap more, the better one stays. The paper: 0.3."""
     detections: int = 100
     """Most detections an image."""
+
+    def __post_init__(self) -> None:
+        if self.pooling not in get_args(Pooling):
+            raise InputError(f"pooling: expected 'align' or 'pool', got {self.pooling!r}.")
+        _check_shares(positive_iou=self.positive_iou, nms_iou=self.nms_iou, positive_share=self.positive_share)
+        if min(self.samples, self.detections) < 1:
+            raise InputError("samples and detections: expected 1 or more of each.")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What is to be found, padded to the image with most objects."""
+
+    boxes: Tensor
+    """(N, G, 4) in pixels."""
+    labels: Tensor
+    """(N, G) 0..K-1."""
+    real: Tensor
+    """(N, G) bool, False for padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the network says of a batch, before anything is chosen. `valid` says which rows count."""
+
+    regions: Tensor
+    """(N, P, 4) proposed regions, in pixels, best first; with targets those that were drawn to learn from."""
+    valid: Tensor
+    """(N, P) bool."""
+    logits: Tensor
+    """(N, P, K + 1), background first."""
+    offsets: Tensor
+    """(N, P, K + 1, 4) from the region to the object, for each class."""
+    losses: dict[str, Tensor]
+    """Four scalars with targets, nothing without."""
+
+
+def default_sizes(strides: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+    """Sizes of the reference boxes on maps of these strides; see `Proposing.sizes`."""
+    return ((128, 256, 512),) if len(strides) == 1 else tuple((8 * stride,) for stride in strides)
+
+
+def _check_shares(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{name}: expected 0..1, got {value!r}.")

@@ -17,8 +17,8 @@ Names of parameters are those of torchvision's published detectors.
 
 Where this departs from the paper:
 - Training is joint and end to end (the paper's section 3.2 alternates four steps, and names this as the simpler way).
-- Objectness is one logit a reference box, not a two-way softmax.
-- Regions are read by RoIAlign (He et al. 2017, arXiv:1703.06870); `region_pooling="pool"` is the paper's RoIPool.
+- Objectness is one logit a reference box; `objectness="softmax"` is the paper's two-way softmax.
+- Regions are read by RoIAlign (He et al. 2017, arXiv:1703.06870); `pooling="pool"` is the paper's RoIPool.
 - What `detector_settings.py` says of its values.
 
 Shape letters: `N` images, `C` channels, `H W` pixels, `h w` cells, `A` reference boxes of all levels, `P` proposals an image,
@@ -26,55 +26,24 @@ Shape letters: `N` images, `C` channels, `H W` pixels, `h w` cells, `A` referenc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.errors import InputError, UnknownNameError
-from sightline.models.backbone import Backbone
-from sightline.models.detector_settings import Judging, Proposing
+from sightline.models.backbone import Backbone, check_count
+from sightline.models.detector_settings import BETA, REGION_WEIGHTS, Found, Judging, Objects, Proposing, default_sizes
 from sightline.models.fpn import EXTRA, FeaturePyramid
 from sightline.ops.anchors import grid, reference_boxes
 from sightline.ops.boxes import clip, decode, encode, large_enough, padded
 from sightline.ops.images import blank_padding
 from sightline.ops.losses import objectness, region_cross_entropy, smooth_l1
-from sightline.ops.matching import match, positions, sample
+from sightline.ops.matching import Draws, match, positions, sample
 from sightline.ops.nms import batched_nms
 from sightline.ops.roi_align import multilevel_roi_align, roi_pool
 
 NECKS = ("none", "fpn", "fpn_v2")
-BETA = 1 / 9  # where smooth L1 turns from a square into a line; the paper: 1
-REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # the paper divides by .1, .1, .2, .2: region offsets are about 1 in size then
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """What is to be found, padded to the image with most objects."""
-
-    boxes: Tensor
-    """(N, G, 4) in pixels."""
-    labels: Tensor
-    """(N, G) 0..K-1."""
-    real: Tensor
-    """(N, G) bool, False for padding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the network says of a batch, before anything is chosen. `valid` says which rows count."""
-
-    regions: Tensor
-    """(N, P, 4) proposed regions, in pixels, best first; with targets those that were drawn to learn from."""
-    valid: Tensor
-    """(N, P) bool."""
-    logits: Tensor
-    """(N, P, K + 1), background first."""
-    offsets: Tensor
-    """(N, P, K + 1, 4) from the region to the object, for each class."""
-    losses: dict[str, Tensor]
-    """Four scalars with targets, nothing without."""
 
 
 class Features(nn.Module):
@@ -95,11 +64,12 @@ class Features(nn.Module):
 class ProposalHead(nn.Module):
     """Slides over every map with the same weights: 3x3, then objectness and offsets for each reference box (Figure 3)."""
 
-    def __init__(self, channels: int, boxes: int, depth: int) -> None:
+    def __init__(self, channels: int, boxes: int, depth: int, ways: int = 1) -> None:
         super().__init__()
+        self.ways = ways
         convs = [nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth)]
         self.conv = nn.Sequential(*(nn.Sequential(conv, nn.ReLU(inplace=True)) for conv in convs))
-        self.cls_logits = nn.Conv2d(channels, boxes, 1)
+        self.cls_logits = nn.Conv2d(channels, boxes * ways, 1)
         self.bbox_pred = nn.Conv2d(channels, boxes * 4, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -111,6 +81,8 @@ class ProposalHead(nn.Module):
         """One map (N, C, h, w) to objectness (N, A) and offsets (N, A, 4), by row, column, reference box."""
         features = self.conv(features)
         logits = self.cls_logits(features).permute(0, 2, 3, 1).flatten(1)
+        if self.ways == 2:  # the sigmoid of the difference is the softmax: of background first, as in the paper's code
+            logits = logits.unflatten(1, (-1, 2)).diff(dim=2)[..., 0]
         return logits, self.bbox_pred(features).permute(0, 2, 3, 1).reshape(*logits.shape, 4)
 
 
@@ -119,7 +91,7 @@ class RegionProposalNetwork(nn.Module):
 
     def __init__(self, channels: int, strides: Sequence[int], settings: Proposing, depth: int = 1) -> None:
         super().__init__()
-        sizes = settings.sizes or _default_sizes(strides)
+        sizes = settings.sizes or default_sizes(strides)
         if len(sizes) != len(strides) or len({len(level) for level in sizes}) > 1:
             raise InputError(
                 f"Expected sizes of reference boxes for {len(strides)} levels, as many on each; got {sizes}."
@@ -127,10 +99,11 @@ class RegionProposalNetwork(nn.Module):
         self.settings = settings
         self.strides = tuple(strides)
         self.references = [reference_boxes(level, settings.ratios, rounded=settings.rounded) for level in sizes]
-        self.head = ProposalHead(channels, len(settings.ratios) * len(sizes[0]), depth)
+        ways = 2 if settings.objectness == "softmax" else 1
+        self.head = ProposalHead(channels, len(settings.ratios) * len(sizes[0]), depth, ways)
 
     def forward(
-        self, maps: Sequence[Tensor], sizes: Tensor, objects: Objects | None, generator: torch.Generator
+        self, maps: Sequence[Tensor], sizes: Tensor, objects: Objects | None, generator: Draws
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Regions (N, P, 4) best first, which of them are valid (N, P), and with objects two losses."""
         outputs = [self.head(features) for features in maps]
@@ -144,11 +117,8 @@ class RegionProposalNetwork(nn.Module):
         )  # (A, 4)
         counts = [level.shape[1] for level, _ in outputs]
         regions, valid = self.propose(logits.detach(), offsets.detach(), anchors, counts, sizes)
-        return (
-            regions,
-            valid,
-            {} if objects is None else self.losses(logits, offsets, anchors, sizes, objects, generator),
-        )
+        losses = {} if objects is None else self.losses(logits, offsets, anchors, sizes, objects, generator)
+        return regions, valid, losses
 
     def propose(
         self, logits: Tensor, offsets: Tensor, anchors: Tensor, counts: Sequence[int], sizes: Tensor
@@ -179,7 +149,7 @@ class RegionProposalNetwork(nn.Module):
         anchors: Tensor,
         sizes: Tensor,
         objects: Objects,
-        generator: torch.Generator,
+        generator: Draws,
     ) -> dict[str, Tensor]:
         """Equation 1, over a few reference boxes drawn from each image."""
         usable = None
@@ -219,14 +189,14 @@ class TwoLinear(nn.Module):
 class ConvHead(nn.Sequential):
     """The head of the second version: four 3x3 convolutions on the pooled region, one linear layer."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         convs = [
             nn.Sequential(
                 nn.Conv2d(channels, 256, 3, padding=1, bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True)
             )
             for channels in (channels, 256, 256, 256)
         ]
-        super().__init__(*convs, nn.Flatten(), nn.Linear(256 * 7 * 7, 1024), nn.ReLU(inplace=True))
+        super().__init__(*convs, nn.Flatten(), nn.Linear(256 * 7 * 7, hidden), nn.ReLU(inplace=True))
 
 
 class Predictor(nn.Module):
@@ -272,7 +242,7 @@ class RegionHeads(nn.Module):
         return multilevel_roi_align(maps, regions, size, spatial_scales=[1 / stride for stride in self.strides])
 
     def draw(
-        self, regions: Tensor, valid: Tensor, objects: Objects, generator: torch.Generator
+        self, regions: Tensor, valid: Tensor, objects: Objects, generator: Draws
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Regions to learn from (N, S, 4), which of them are real (N, S), their classes (N, S) and true boxes (N, S, 4)."""
         # The objects themselves are regions too: early on, nothing else overlaps them.
@@ -311,6 +281,7 @@ class FasterRCNN(nn.Module):
 
     `backbone` is the classifier. `stages` are the maps that are used, finest first; more than one needs a neck. With a
     classifier that has two hidden linear layers (VGG, AlexNet) and no neck, the head takes them over as they are.
+    `width` is the number of channels of a pyramid, `hidden` that of the head's linear layers, where they are new.
 
     >>> from sightline.models.resnet import resnet18
     >>> model = FasterRCNN(resnet18(), num_classes=3, neck="fpn").eval()
@@ -326,37 +297,44 @@ class FasterRCNN(nn.Module):
         num_classes: int,
         stages: Sequence[str] | None = None,
         neck: str = "none",
+        width: int = 256,
+        hidden: int | None = None,
         proposing: Proposing | None = None,
         judging: Judging | None = None,
     ) -> None:
         super().__init__()
         if neck not in NECKS:
             raise UnknownNameError("neck", str(neck), NECKS)
+        check_count("width", width)
+        check_count("hidden", 1 if hidden is None else hidden)
+        proposing, judging = proposing or Proposing(), judging or Judging()
         pyramid, second = neck != "none", neck == "fpn_v2"
+        if pyramid and judging.pooling == "pool":
+            raise InputError("RoIPool reads a single map: with a pyramid, neck='fpn', take pooling='align'.")
         stages = tuple(stages or _default_stages(backbone, pyramid))
         if len(stages) > 1 and not pyramid:
             raise InputError(f"Several stages ({', '.join(stages)}) need a pyramid over them: neck='fpn'.")
         self.in_channels, self.num_classes = backbone.in_channels, num_classes
         strides = [backbone.strides[stage] for stage in stages]
-        channels = 256 if pyramid else backbone.channels[stages[0]]
-        box_head, grid, width = _head(backbone, channels, neck)
+        channels = width if pyramid else backbone.channels[stages[0]]
+        box_head, grid, features = _head(backbone, channels, neck, hidden)
         fpn = FeaturePyramid([backbone.channels[stage] for stage in stages], channels, norm=second) if pyramid else None
         backbone.keep_stages(stages[-1])
         self.backbone = Features(backbone, stages, fpn)
         levels = [*strides, 2 * strides[-1]] if pyramid else strides
-        self.rpn = RegionProposalNetwork(channels, levels, proposing or Proposing(), depth=2 if second else 1)
-        self.roi_heads = RegionHeads(box_head, Predictor(width, num_classes), strides, grid, judging or Judging())
+        self.rpn = RegionProposalNetwork(channels, levels, proposing, depth=2 if second else 1)
+        self.roi_heads = RegionHeads(box_head, Predictor(features, num_classes), strides, grid, judging)
 
     def forward(
         self,
         images: Tensor,
         sizes: Tensor,
         targets: Objects | None = None,
-        generator: torch.Generator | None = None,
+        generator: Draws | None = None,
     ) -> Found:
         """Normalised images (N, C, H, W), padded at the right and bottom, of which `sizes` (N, 2: height, width) are pictures.
 
-        With `targets` there are losses too, over boxes drawn by `generator` (torch's default one when not given).
+        With `targets` there are losses too, over boxes drawn by `generator`: one, or one an image (torch's default one when not given).
         """
         generator = generator or torch.default_generator
         images = blank_padding(images, sizes)
@@ -370,6 +348,32 @@ class FasterRCNN(nn.Module):
         logits, offsets = self.roi_heads(fine, regions)
         losses = {**losses, **self.roi_heads.losses((logits, offsets), regions, drawn, labels, boxes)}
         return Found(regions, drawn, logits, offsets, losses)
+
+    @property
+    def auxiliary_parts(self) -> tuple[str, ...]:
+        """There are none; see `Backbone.auxiliary_parts`."""
+        return ()
+
+    @property
+    def norm_eps(self) -> float | None:
+        """What the classifier's batch norms add to the variance; None without any."""
+        return next((m.eps for m in self.backbone.body.modules() if isinstance(m, nn.BatchNorm2d)), None)
+
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        """Names of the layers whose shape depends on the classes, the reference boxes, the stem or the images' channels."""
+        body = self.backbone.body
+        own = (
+            "rpn.head.cls_logits",
+            "rpn.head.bbox_pred",
+            "roi_heads.box_predictor.cls_score",
+            "roi_heads.box_predictor.bbox_pred",
+        )
+        return (*(f"backbone.body.{name}" for name in (body.first, *body.stem_layers)), *own)
+
+    def freeze(self, stage: str) -> None:
+        """Fix the classifier up to and including `stage`; see `Backbone.freeze`."""
+        self.backbone.body.freeze(stage)
 
     @torch.no_grad()
     def detections(self, found: Found, sizes: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -389,16 +393,16 @@ class FasterRCNN(nn.Module):
         return results
 
 
-def _head(backbone: Backbone, channels: int, neck: str) -> tuple[nn.Module, int, int]:
+def _head(backbone: Backbone, channels: int, neck: str, hidden: int | None) -> tuple[nn.Module, int, int]:
     """The head, the side of the grid that it reads, and its width."""
     if neck == "fpn_v2":
-        return ConvHead(channels), 7, 1024
+        return ConvHead(channels, hidden or 1024), 7, hidden or 1024
     paper = neck == "none"
     linear = [layer for layer in backbone.head_layers() if isinstance(layer, nn.Linear)]
-    if paper and len(linear) == 3:
+    if paper and len(linear) == 3 and hidden is None:
         grid = round((linear[0].in_features / channels) ** 0.5)
         return TwoLinear(linear[0], linear[1], dropout=0.5), grid, linear[1].out_features
-    width = 4096 if paper else 1024
+    width = hidden or (4096 if paper else 1024)
     return TwoLinear(nn.Linear(channels * 7 * 7, width), nn.Linear(width, width), dropout=0.0), 7, width
 
 
@@ -409,10 +413,6 @@ def _default_stages(backbone: Backbone, pyramid: bool) -> tuple[str, ...]:
         coarsest_of = {stride: stage for stage, stride in backbone.strides.items() if stride >= fine}
         return tuple(coarsest_of.values())
     return (max((stage for stage in backbone.stages if backbone.strides[stage] <= 16), key=backbone.stages.index),)
-
-
-def _default_sizes(strides: Sequence[int]) -> tuple[tuple[float, ...], ...]:
-    return ((128, 256, 512),) if len(strides) == 1 else tuple((8 * stride,) for stride in strides)
 
 
 def _of_matched(boxes: Tensor, matches: Tensor) -> Tensor:

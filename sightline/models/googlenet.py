@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.errors import InputError, UnknownNameError
-from sightline.models.backbone import Backbone, check_count, initialise
+from sightline.errors import InputError
+from sightline.models.backbone import Backbone, initialise
 from sightline.models.local_response import LocalResponseNorm
 
 # Table 1, the columns from "#1x1" to "pool proj".
@@ -118,6 +118,7 @@ class GoogLeNet(Backbone):
 
     first = "conv1.conv"
     head = "fc"
+    stems = tuple(STEMS)
     auxiliary_parts = ("aux1", "aux2")
 
     def __init__(
@@ -131,10 +132,7 @@ class GoogLeNet(Backbone):
         auxiliary: bool = True,
     ) -> None:
         super().__init__()
-        check_count("num_classes", num_classes)
-        check_count("in_channels", in_channels)
-        if stem not in STEMS:
-            raise UnknownNameError("stem", str(stem), STEMS)
+        self.check_arguments(num_classes, in_channels, stem)
         kernel, stride, second_pool = STEMS[stem]
         self.in_channels = in_channels
         self.stem = stem
@@ -196,20 +194,17 @@ class GoogLeNet(Backbone):
             return super().forward(images)
         if not self.auxiliary_heads:
             raise InputError("This GoogLeNet has no auxiliary classifiers. Build it with auxiliary=True.")
-        x = self.maxpool3(self.forward_features(images, ("3b",))["3b"])
-        at_4a = self._through(x, "4a")  # (N, 512, 14, 14)
-        at_4d = self._through(at_4a, "4b", "4c", "4d")  # (N, 528, 14, 14)
-        x = self.maxpool4(self._through(at_4d, "4e"))
-        x = self._through(x, "5a", "5b")  # (N, 1024, 7, 7)
+        x = self.forward_features(images, ("3b",))["3b"]
+        maps = []
+        for part in (*self.parts("4e"), *self.parts("5b")):
+            x = part(x)
+            if part in (self.inception4a, self.inception4d):
+                maps.append(x)
+        at_4a, at_4d = maps  # (N, 512, 14, 14) and (N, 528, 14, 14)
         return self.classify(x), self.aux1(at_4a), self.aux2(at_4d)
 
     def _modules_of(self, *names: str) -> list[nn.Module]:
         return [self.get_submodule(f"inception{name}") for name in names]
-
-    def _through(self, x: Tensor, *names: str) -> Tensor:
-        for module in self._modules_of(*names):
-            x = module(x)
-        return x
 
 
 def _pool(kernel: int = 3) -> nn.MaxPool2d:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.errors import InputError, UnknownNameError
-from sightline.models.backbone import Backbone, check_count, initialise
+from sightline.errors import InputError
+from sightline.models.backbone import Backbone, initialise
 
 # Branches by their published names: (channels, kernel) of each convolution in order. FORK is 1x3 and 3x1 side by side.
 FORK = (0, 0)
@@ -169,16 +169,14 @@ class InceptionV3(Backbone):
 
     first = "Conv2d_1a_3x3.conv"
     head = "fc"
+    stems = tuple(STEMS)
     auxiliary_parts = ("AuxLogits",)
 
     def __init__(
         self, *, num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet", auxiliary: bool = True
     ) -> None:
         super().__init__()
-        check_count("num_classes", num_classes)
-        check_count("in_channels", in_channels)
-        if stem not in STEMS:
-            raise UnknownNameError("stem", str(stem), STEMS)
+        self.check_arguments(num_classes, in_channels, stem)
         stride, first_pool, self.smallest = STEMS[stem]
         self.in_channels = in_channels
         self.stem = stem

@@ -20,7 +20,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from sightline.errors import InputError, UnknownNameError
-from sightline.models.backbone import Backbone, check_count
+from sightline.models.backbone import Backbone
 
 # Kernel and stride of the first convolution, and whether a 3x3 stride-2 max pool follows.
 STEMS = {
@@ -107,6 +107,7 @@ class ResNet(Backbone):
 
     first = "conv1"
     head = "fc"
+    stems = tuple(STEMS)
 
     def __init__(
         self,
@@ -120,10 +121,7 @@ class ResNet(Backbone):
         stem: str = "imagenet",
     ) -> None:
         super().__init__()
-        check_count("num_classes", num_classes)
-        check_count("in_channels", in_channels)
-        if stem not in STEMS:
-            raise UnknownNameError("stem", str(stem), STEMS)
+        self.check_arguments(num_classes, in_channels, stem)
         if stride_in not in STRIDE_IN:
             raise UnknownNameError("stride_in", str(stride_in), STRIDE_IN)
         if stride_in == "1x1" and block is BasicBlock:

@@ -18,8 +18,7 @@ from functools import partial
 
 from torch import nn
 
-from sightline.errors import UnknownNameError
-from sightline.models.backbone import Backbone, check_count, initialise
+from sightline.models.backbone import Backbone, initialise
 
 # The columns of Table 1: channels of the convolutions in each block; every block ends in a 2x2 max pool.
 CONFIGURATIONS = {
@@ -52,6 +51,7 @@ class VGG(Backbone):
 
     first = "features.0"
     head = "classifier.6"
+    stems = tuple(STEMS)
     stem_layers = ("classifier.0",)
     smallest = 32
 
@@ -66,10 +66,7 @@ class VGG(Backbone):
         stem: str = "imagenet",
     ) -> None:
         super().__init__()
-        check_count("num_classes", num_classes)
-        check_count("in_channels", in_channels)
-        if stem not in STEMS:
-            raise UnknownNameError("stem", str(stem), STEMS)
+        self.check_arguments(num_classes, in_channels, stem)
         grid = STEMS[stem]
         self.in_channels = in_channels
         self.stem = stem

@@ -15,11 +15,15 @@ from torch import Tensor
 
 from sightline.errors import UnknownNameError, WeightsError
 from sightline.models.backbone import Backbone
+from sightline.models.detectors import current_names
 from sightline.models.download import Progress, fetch_file
-from sightline.structures import Preprocessing
+from sightline.models.faster_rcnn import FasterRCNN
+from sightline.structures import Preprocessing, Shape, WholePicture
 
 LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k"
+COCO_LICENCE = "BSD-3-Clause (torchvision); trained on COCO 2017"
 DEFAULT = "imagenet"
+COCO = "coco"
 _V1 = Preprocessing(resize=256, crop=224)
 _V2 = Preprocessing(resize=232, crop=224)
 _V1_5 = {"stride_in": "3x3"}  # the paper's placement, "1x1", has the same names and shapes
@@ -34,11 +38,10 @@ class Published:
 
     file: str
     """Its name; the digits between the last "-" and the "." start its SHA-256."""
-    top1: float
-    """Accuracy in percent on ImageNet's validation images, one centre crop, as its publisher reports it."""
-    top5: float
-    """The same for the five most probable classes."""
-    preprocessing: Preprocessing = _V1
+    reported: Mapping[str, float]
+    """What its publisher reports, in percent: `top1` and `top5` on ImageNet's validation images, one centre crop; `AP` on
+    COCO's of 2017."""
+    preprocessing: Shape = _V1
     """What its pictures went through when it was evaluated."""
     num_classes: int = 1000
     """Outputs of its head."""
@@ -64,44 +67,82 @@ class Published:
         return self.file.rpartition("-")[2].partition(".")[0]
 
 
+_COCO = WholePicture(shorter=800, longer=1333)
+
 # Accuracies are torchvision's. V2 was trained longer, with stronger augmentation. The last of each is the default.
 PUBLISHED: dict[str, dict[str, Published]] = {
-    "alexnet": {"imagenet-v1": Published(file="alexnet-owt-7be5be79.pth", top1=56.522, top5=79.066)},
-    "vgg11": {"imagenet-v1": Published(file="vgg11-8a719046.pth", top1=69.020, top5=88.628)},
-    "vgg11_bn": {"imagenet-v1": Published(file="vgg11_bn-6002323d.pth", top1=70.370, top5=89.810)},
-    "vgg13": {"imagenet-v1": Published(file="vgg13-19584684.pth", top1=69.928, top5=89.246)},
-    "vgg13_bn": {"imagenet-v1": Published(file="vgg13_bn-abd245e5.pth", top1=71.586, top5=90.374)},
-    "vgg16": {"imagenet-v1": Published(file="vgg16-397923af.pth", top1=71.592, top5=90.382)},
-    "vgg16_bn": {"imagenet-v1": Published(file="vgg16_bn-6c64b313.pth", top1=73.360, top5=91.516)},
-    "vgg19": {"imagenet-v1": Published(file="vgg19-dcbb9e9d.pth", top1=72.376, top5=90.876)},
-    "vgg19_bn": {"imagenet-v1": Published(file="vgg19_bn-c79401a0.pth", top1=74.218, top5=91.842)},
+    "alexnet": {"imagenet-v1": Published(file="alexnet-owt-7be5be79.pth", reported={"top1": 56.522, "top5": 79.066})},
+    "vgg11": {"imagenet-v1": Published(file="vgg11-8a719046.pth", reported={"top1": 69.020, "top5": 88.628})},
+    "vgg11_bn": {"imagenet-v1": Published(file="vgg11_bn-6002323d.pth", reported={"top1": 70.370, "top5": 89.810})},
+    "vgg13": {"imagenet-v1": Published(file="vgg13-19584684.pth", reported={"top1": 69.928, "top5": 89.246})},
+    "vgg13_bn": {"imagenet-v1": Published(file="vgg13_bn-abd245e5.pth", reported={"top1": 71.586, "top5": 90.374})},
+    "vgg16": {"imagenet-v1": Published(file="vgg16-397923af.pth", reported={"top1": 71.592, "top5": 90.382})},
+    "vgg16_bn": {"imagenet-v1": Published(file="vgg16_bn-6c64b313.pth", reported={"top1": 73.360, "top5": 91.516})},
+    "vgg19": {"imagenet-v1": Published(file="vgg19-dcbb9e9d.pth", reported={"top1": 72.376, "top5": 90.876})},
+    "vgg19_bn": {"imagenet-v1": Published(file="vgg19_bn-c79401a0.pth", reported={"top1": 74.218, "top5": 91.842})},
     "googlenet": {
-        "imagenet-v1": Published(file="googlenet-1378be20.pth", top1=69.778, top5=89.530, preprocessing=_GOOGLENET)
+        "imagenet-v1": Published(
+            file="googlenet-1378be20.pth", reported={"top1": 69.778, "top5": 89.530}, preprocessing=_GOOGLENET
+        )
     },
     "inception_v3": {
         "imagenet-v1": Published(
-            file="inception_v3_google-0cc3c7bd.pth", top1=77.294, top5=93.450, preprocessing=_INCEPTION
+            file="inception_v3_google-0cc3c7bd.pth", reported={"top1": 77.294, "top5": 93.450}, preprocessing=_INCEPTION
         )
     },
-    "resnet18": {"imagenet-v1": Published(file="resnet18-f37072fd.pth", top1=69.758, top5=89.078)},
-    "resnet34": {"imagenet-v1": Published(file="resnet34-b627a593.pth", top1=73.314, top5=91.420)},
+    "resnet18": {"imagenet-v1": Published(file="resnet18-f37072fd.pth", reported={"top1": 69.758, "top5": 89.078})},
+    "resnet34": {"imagenet-v1": Published(file="resnet34-b627a593.pth", reported={"top1": 73.314, "top5": 91.420})},
     "resnet50": {
-        "imagenet-v1": Published(file="resnet50-0676ba61.pth", top1=76.130, top5=92.862, architecture=_V1_5),
+        "imagenet-v1": Published(
+            file="resnet50-0676ba61.pth", reported={"top1": 76.130, "top5": 92.862}, architecture=_V1_5
+        ),
         "imagenet-v2": Published(
-            file="resnet50-11ad3fa6.pth", top1=80.858, top5=95.434, preprocessing=_V2, architecture=_V1_5
+            file="resnet50-11ad3fa6.pth",
+            reported={"top1": 80.858, "top5": 95.434},
+            preprocessing=_V2,
+            architecture=_V1_5,
         ),
     },
     "resnet101": {
-        "imagenet-v1": Published(file="resnet101-63fe2227.pth", top1=77.374, top5=93.546, architecture=_V1_5),
+        "imagenet-v1": Published(
+            file="resnet101-63fe2227.pth", reported={"top1": 77.374, "top5": 93.546}, architecture=_V1_5
+        ),
         "imagenet-v2": Published(
-            file="resnet101-cd907fc2.pth", top1=81.886, top5=95.780, preprocessing=_V2, architecture=_V1_5
+            file="resnet101-cd907fc2.pth",
+            reported={"top1": 81.886, "top5": 95.780},
+            preprocessing=_V2,
+            architecture=_V1_5,
         ),
     },
     "resnet152": {
-        "imagenet-v1": Published(file="resnet152-394f9c45.pth", top1=78.312, top5=94.046, architecture=_V1_5),
-        "imagenet-v2": Published(
-            file="resnet152-f82ba261.pth", top1=82.284, top5=96.002, preprocessing=_V2, architecture=_V1_5
+        "imagenet-v1": Published(
+            file="resnet152-394f9c45.pth", reported={"top1": 78.312, "top5": 94.046}, architecture=_V1_5
         ),
+        "imagenet-v2": Published(
+            file="resnet152-f82ba261.pth",
+            reported={"top1": 82.284, "top5": 96.002},
+            preprocessing=_V2,
+            architecture=_V1_5,
+        ),
+    },
+    "fasterrcnn_resnet50_fpn": {
+        "coco-v1": Published(
+            file="fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+            reported={"AP": 37.0},
+            preprocessing=_COCO,
+            num_classes=90,
+            architecture={"norm_eps": 0.0},
+            licence=COCO_LICENCE,
+        )
+    },
+    "fasterrcnn_resnet50_fpn_v2": {
+        "coco-v1": Published(
+            file="fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+            reported={"AP": 46.7},
+            preprocessing=_COCO,
+            num_classes=90,
+            licence=COCO_LICENCE,
+        )
     },
 }
 
@@ -119,14 +160,14 @@ class LoadReport:
     have another shape; auxiliary classifiers that the file lacks."""
     left_out: tuple[str, ...] = ()
     """Tensors of the file that the model has no place for: those of auxiliary classifiers that it was built without."""
-    preprocessing: Preprocessing | None
+    preprocessing: Shape | None
     """How the weights want their pictures; None for a file that does not say."""
     licence: str | None
     """None for a file that does not say."""
 
 
 def find(name: str, weights: str = DEFAULT) -> Published:
-    """The published weights of the model `name`; "imagenet" is the best of them.
+    """The published weights of the model `name`; "imagenet" (of a detector "coco") is the best of them.
 
     Raises `UnknownNameError` for a model without published weights or for weights that it does not have.
 
@@ -136,10 +177,11 @@ def find(name: str, weights: str = DEFAULT) -> Published:
     if name not in PUBLISHED:
         raise UnknownNameError("model with published weights", name, PUBLISHED)
     versions = PUBLISHED[name]
-    if weights == DEFAULT:
+    best = next(iter(versions)).partition("-")[0]
+    if weights == best:
         return list(versions.values())[-1]
     if weights not in versions:
-        raise UnknownNameError(f"published weights of {name}", weights, [DEFAULT, *versions])
+        raise UnknownNameError(f"published weights of {name}", weights, [best, *versions])
     return versions[weights]
 
 
@@ -158,8 +200,17 @@ def fetch(entry: Published, folder: Path | None = None, progress: Progress | Non
     return fetch_file(entry.url, path, entry.sha256_prefix, progress=progress)
 
 
+def is_published(weights: str) -> bool:
+    """Whether this names published weights, and no file.
+
+    >>> is_published("imagenet-v1"), is_published("runs/first")
+    (True, False)
+    """
+    return weights.partition("-")[0] in (DEFAULT, COCO)
+
+
 def load_published(
-    model: Backbone,
+    model: Backbone | FasterRCNN,
     name: str,
     weights: str = DEFAULT,
     folder: Path | None = None,
@@ -183,7 +234,7 @@ def load_published(
     return _load(model, path, entry.preprocessing, entry.licence)
 
 
-def load_file(model: Backbone, path: Path) -> LoadReport:
+def load_file(model: Backbone | FasterRCNN, path: Path) -> LoadReport:
     """Load a file of the user: a PyTorch state dict (.pth, .pt) or .safetensors.
 
     What stays new is as in `load_published`, and auxiliary classifiers that the file lacks. Raises `WeightsError` if
@@ -219,8 +270,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _load(model: Backbone, path: Path, preprocessing: Preprocessing | None, licence: str | None) -> LoadReport:
-    given, wanted = read_tensors(path), model.state_dict()
+def _load(model: Backbone | FasterRCNN, path: Path, preprocessing: Shape | None, licence: str | None) -> LoadReport:
+    given, wanted = current_names(read_tensors(path)), model.state_dict()
     auxiliary = tuple(part + "." for part in model.auxiliary_parts)
     left_out = [name for name in given if name not in wanted and name.startswith(auxiliary)]
     lacking = [name for name in wanted if name not in given]
@@ -237,7 +288,7 @@ def _load(model: Backbone, path: Path, preprocessing: Preprocessing | None, lice
         )
     fitting = {name: tensor for name, tensor in given.items() if name in wanted}
     other = [name for name in fitting if fitting[name].shape != wanted[name].shape]
-    may_differ = tuple(n + "." for n in (model.first, *model.stem_layers, model.head, *model.auxiliary_heads))
+    may_differ = tuple(f"{name}." for name in model.replaceable)
     misfits = [
         f"{n} {tuple(given[n].shape)} for {tuple(wanted[n].shape)}" for n in other if not n.startswith(may_differ)
     ]

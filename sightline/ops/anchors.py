@@ -8,6 +8,7 @@ reciprocals here, so their (0.5, 1, 2) is (2, 1, 0.5).
 Shape letters: `S` sizes, `T` ratios, `A` = T * S anchors a cell, `h w` cells, `n` boxes.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,7 @@ _ROUNDS, _ENOUGH = 50, 20_000
 
 
 def reference_boxes(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bool = False) -> Tensor:
-    """All combinations of sizes and ratios, centred at 0: (A, 4) xyxy float32, for each ratio all sizes.
+    """All combinations of sizes and ratios, centred at 0: (A, 4) xyxy float32 on the CPU, for each ratio all sizes.
 
     `rounded` moves the sides to whole pixels; published detectors were trained with such boxes. Raises `ValueError` if
     there is no size or no ratio, or one is not above 0.
@@ -31,8 +32,9 @@ def reference_boxes(sizes: Sequence[float], ratios: Sequence[float], *, rounded:
     """
     if not sizes or not ratios or min(*sizes, *ratios) <= 0:
         raise ValueError(f"expected sizes and ratios above 0, got sizes {list(sizes)} and ratios {list(ratios)}")
-    side = torch.tensor(sizes, dtype=torch.float32)
-    stretch = torch.tensor(ratios, dtype=torch.float32).reciprocal().sqrt()  # (T,) height by size
+    # On the CPU whatever torch's default device is: a network built without memory gets its weights later, but not these.
+    side = torch.tensor(sizes, dtype=torch.float32, device="cpu")
+    stretch = torch.tensor(ratios, dtype=torch.float32, device="cpu").reciprocal().sqrt()  # (T,) height by size
     width = (side / stretch[:, None]).flatten()  # (A,)
     height = (side * stretch[:, None]).flatten()
     boxes = torch.stack((-width, -height, width, height), dim=1) / 2
@@ -85,6 +87,21 @@ def fit(boxes: Tensor, num_sizes: int, num_ratios: int) -> tuple[list[float], li
         ratio = _means(log_ratio, nearest.indices // num_sizes, ratio)
     sizes, ratios = (values.exp().sort().values.tolist() for values in best)
     return [round(value, 1) for value in sizes], [round(value, 2) for value in ratios]
+
+
+def fit_levels(boxes: Tensor, ratios: Sequence[float], strides: Sequence[float]) -> list[float]:
+    """One size a level of a pyramid, the same multiple of each level's stride, that comes nearest to the boxes.
+
+    `boxes` (n, 4) in pixels of the pictures as the network is given them. Of the multiples 2 to 16, a third of an octave
+    apart, the one whose boxes overlap the most of these by 0.5; published detectors take 8.
+
+    >>> fit_levels(torch.tensor([[8, 8, 24, 24], [0, 0, 32, 32]]), [1.0], [4, 8])
+    [20.2, 40.3]
+    """
+    multiples = [2 * 2 ** (step / 3) for step in range(10)]
+    reached = [recall(boxes, [m * stride for stride in strides], ratios, strides) for m in multiples]
+    best = max(range(len(multiples)), key=lambda i: (round(reached[i], 3), -abs(math.log(multiples[i] / 8))))
+    return [round(multiples[best] * stride, 1) for stride in strides]
 
 
 def recall(

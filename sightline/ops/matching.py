@@ -7,6 +7,8 @@ Everything has a fixed shape and nothing is copied to the CPU, so a batch is a f
 Shape letters: `N` batch, `A` anchors or proposals of a picture, `G` objects of a picture, padded.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -70,13 +72,18 @@ def match(
     return torch.where(usable, torch.cat(found), IGNORED)
 
 
+Draws = torch.Generator | Sequence[torch.Generator]
+"""Where random numbers come from: one generator for all pictures, or one for each."""
+
+
 @torch.no_grad()
-def sample(matches: Tensor, count: int, positive_share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def sample(matches: Tensor, count: int, positive_share: float, generator: Draws) -> tuple[Tensor, Tensor]:
     """Draw the boxes of each picture that the loss looks at: which are on an object, which are background.
 
     `matches` (N, A) from `match`. Of each picture at most `count` boxes, of which at most `positive_share` (0..1) are on
     an object; background fills up what those leave. Every box of a kind is as likely as the others. Two (N, A) bool.
-    The draw depends on `generator` and the shape alone, on its device; it may be another than that of the boxes.
+    The draw depends on `generator` and the shape alone, on its device; it may be another than that of the boxes. With one
+    generator a picture, that of a picture depends on no other: neither on their number nor on rows that are ignored.
 
     Published values: 256 and 0.5 for region proposals; 512, or 128 in the paper, and 0.25 for regions.
 
@@ -84,7 +91,12 @@ def sample(matches: Tensor, count: int, positive_share: float, generator: torch.
     >>> positive.sum(), negative.sum()
     (tensor(1), tensor(3))
     """
-    keys = torch.rand(matches.shape, generator=generator, device=generator.device).to(matches.device)
+    if isinstance(generator, torch.Generator):
+        keys = torch.rand(matches.shape, generator=generator, device=generator.device).to(matches.device)
+    else:
+        keys = torch.stack([torch.rand(matches.shape[1], generator=g, device=g.device) for g in generator])
+        rank = (matches != IGNORED).cumsum(dim=1) - 1
+        keys = keys.to(matches.device).gather(1, rank.clamp(min=0))
     positive = _first(keys, matches >= 0, int(count * positive_share))
     left = count - positive.sum(dim=1, keepdim=True)
     return positive, _first(keys, matches == BACKGROUND, count, left)

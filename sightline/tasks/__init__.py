@@ -1,8 +1,13 @@
 """The tasks by name."""
 
-from sightline.tasks.classification import ClassificationTask
+from collections.abc import Callable
 
-TASKS = {
+from sightline.tasks.classification import ClassificationTask
+from sightline.tasks.detection import DetectionTask
+from sightline.tasks.task import Task
+
+TASKS: dict[str, Callable[..., Task]] = {
     "classification": ClassificationTask,
+    "detection": DetectionTask,
 }
 """What can be learned: name -> the class that binds loss, decoding and metrics."""

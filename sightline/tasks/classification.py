@@ -13,6 +13,7 @@ from sightline.metrics.confusion import Confusion
 from sightline.metrics.metric import Metric
 from sightline.ops.losses import cross_entropy
 from sightline.structures import Batch, ClassificationPrediction, ClassificationTarget, Target
+from sightline.tasks.task import check_class_names
 
 AUXILIARY_WEIGHT = 0.3
 """Share of the loss of each auxiliary classifier (Szegedy et al. 2014, arXiv:1409.4842, section 5)."""
@@ -37,11 +38,7 @@ class ClassificationTask:
     """Share of the target that is spread evenly over all classes, 0..1 (Szegedy et al. 2015 use 0.1)."""
 
     def __post_init__(self) -> None:
-        if not self.class_names:
-            raise InputError("A classification task needs at least one class, got none.")
-        twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
-        if twice:
-            raise InputError(f"Class names must differ; given twice: {', '.join(twice)}.")
+        check_class_names(self.class_names)
         if not 0.0 <= self.label_smoothing < 1.0:
             raise InputError(f"label_smoothing: expected a number from 0 to less than 1, got {self.label_smoothing!r}.")
 

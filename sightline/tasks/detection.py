@@ -11,8 +11,10 @@ from sightline.errors import InputError
 from sightline.metrics.average_precision import AveragePrecision
 from sightline.metrics.detection_errors import DetectionErrors
 from sightline.metrics.metric import Metric
-from sightline.models.faster_rcnn import FasterRCNN, Objects
+from sightline.models.detector_settings import Objects
+from sightline.models.faster_rcnn import FasterRCNN
 from sightline.structures import Batch, DetectionPrediction, DetectionTarget, Target
+from sightline.tasks.task import check_class_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,11 @@ class DetectionTask:
 
     class_names: tuple[str, ...]
     """The names of labels 0..K-1; background is none of them."""
+    voc: bool = False
+    """Whether the figures of PASCAL VOC are computed too."""
 
     def __post_init__(self) -> None:
-        if not self.class_names:
-            raise InputError("A detection task needs at least one class, got none.")
-        twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
-        if twice:
-            raise InputError(f"Class names must differ; given twice: {', '.join(twice)}.")
+        check_class_names(self.class_names)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Four losses, see `FasterRCNN`. Crowds and difficult objects are not learned.
@@ -44,7 +44,9 @@ class DetectionTask:
         Raises `InputError` for targets that are not objects.
         """
         objects = self._objects(batch.targets, batch.images.device)
-        return dict(model(batch.images, _sizes(batch), objects).losses)
+        # What is drawn for a picture depends on it alone: neither on the others of its batch nor on which process has it.
+        generators = None if batch.seeds is None else [torch.Generator().manual_seed(seed) for seed in batch.seeds]
+        return dict(model(batch.images, _sizes(batch), objects, generators).losses)
 
     def predict(self, model: nn.Module, batch: Batch) -> list[DetectionPrediction]:
         """What is found in each image, in the pixels of the picture before it was resized where the batch knows those."""
@@ -62,7 +64,7 @@ class DetectionTask:
     def metrics(self) -> dict[str, Metric[Any, Any]]:
         """COCO's average precision, and what kinds of errors cost how much of it."""
         return {
-            "average_precision": AveragePrecision(self.class_names),
+            "average_precision": AveragePrecision(self.class_names, voc=self.voc),
             "errors": DetectionErrors(self.class_names),
         }
 

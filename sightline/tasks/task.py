@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sightline.errors import InputError
 from sightline.metrics.metric import Metric
 from sightline.structures import Batch, Prediction
 
@@ -36,6 +37,15 @@ class Task(Protocol):
 
     def metrics(self) -> dict[str, Metric[Any, Any]]:
         """New, empty metrics."""
+
+
+def check_class_names(class_names: Sequence[str]) -> None:
+    """Raise `InputError` when there is none, or two have one name."""
+    if not class_names:
+        raise InputError("A task needs at least one class, got none.")
+    twice = sorted({name for name in class_names if class_names.count(name) > 1})
+    if twice:
+        raise InputError(f"Class names must differ; given twice: {', '.join(twice)}.")
 
 
 def evaluate(task: Task, model: nn.Module, batches: Iterable[Batch]) -> dict[str, Metric[Any, Any]]:

@@ -60,8 +60,9 @@ class TrainingConfig:
     """Largest norm of the gradient, 0 for no limit."""
     label_smoothing: float = 0.1
     """Share of the target spread evenly over all classes (Szegedy et al. 2015, section 7), 0..1."""
-    freeze_norm: bool = False
-    """Keep the batch statistics as they are (batch norm in evaluation mode)."""
+    freeze_norm: bool | None = None
+    """Keep the batch statistics as they are (batch norm in evaluation mode); chosen from what training starts from when not
+    given."""
     patience: int = 0
     """Stop after so many epochs without a better validation metric, 0 for never."""
     save_every: int = 0
@@ -135,7 +136,7 @@ def fit(job: Job, here: World) -> LoopState:
             lr = (job.optimizer.lr or 0.0) * lr_factor(job.optimizer, loop.step, total_steps)
             set_lr(optimizer, lr)
             seed_step(job.seed, loop.step, here.rank)
-            set_mode(model, config.freeze_norm)
+            set_mode(model, bool(config.freeze_norm))
             loss = train_step(job, network, optimizer, next(batches), here)
             if average:
                 average.update(model, loop.step)

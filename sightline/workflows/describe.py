@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from sightline.errors import InputError, UnknownNameError
-from sightline.files import write_atomic
-from sightline.models import BACKBONES, create_model
+from sightline.files import require_free, write_atomic
+from sightline.models import BACKBONES, create_backbone
 from sightline.models.weights import PUBLISHED, find
 from sightline.report.architecture import Architecture, trace
 from sightline.report.page import draw
 from sightline.report.svg import to_svg
+from sightline.structures import Preprocessing
 
 USUAL_SIZE = 224
 """Side of the images of a network without published weights, in pixels."""
@@ -71,9 +72,10 @@ def describe(
     if out is not None:
         check_out(out, overwrite=overwrite)
     given = {"num_classes": num_classes, **(arguments or {})}
-    size = image_size or (find(model).preprocessing.crop if model in PUBLISHED else USUAL_SIZE)
+    shape = find(model).preprocessing if model in PUBLISHED else None
+    size = image_size or (shape.crop if isinstance(shape, Preprocessing) else USUAL_SIZE)
     with torch.device("meta"):
-        architecture = trace(create_model(model, **given), size)
+        architecture = trace(create_backbone(model, **given), size)
     description = Description(model=model, arguments=given, image_size=size, architecture=architecture)
     if out is not None:
         write_atomic(out, drawing(description).encode())
@@ -97,5 +99,5 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     """Raise `InputError` for a name that does not end in .svg, and for a file that is there already unless `overwrite` is set."""
     if out.suffix.lower() != ".svg":
         raise InputError(f"{out}: expected a name that ends in .svg; the drawing is written as SVG alone.")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already and is not overwritten. Choose another name, or say --overwrite.")
+    if not overwrite:
+        require_free([out])

@@ -1,5 +1,6 @@
 """Evaluate: a trained network on a split, with its own preprocessing, every number with the count that it rests on."""
 
+import io
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,17 +17,23 @@ from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.loader import equal_sizes, eval_loader
 from sightline.data.splits import read_splits
-from sightline.data.transforms import Views, eval_transform
+from sightline.data.transforms import Views
 from sightline.device import autocast, keep_freed_memory
-from sightline.errors import DataError, StorageError
+from sightline.errors import DataError, InputError, StorageError
+from sightline.files import write_atomic
+from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import Predictor, load
 from sightline.report.confusion import draw_confusion
-from sightline.structures import Batch
+from sightline.structures import Batch, DetectionPrediction, DetectionTarget, Preprocessing
+from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
 from sightline.training.runlog import Listener, Silence
+from sightline.workflows.pictures import evaluation_batch, evaluation_samples, task_of
 
 BATCH = 64
+SHOWN = 12
+"""Pictures with their objects that are drawn."""
 ALL = "all"
 """The name for every picture of a data set, whatever its split."""
 
@@ -37,64 +44,103 @@ def evaluate(
     *,
     split: str | None = None,
     crops: Views = 1,
+    voc: bool = False,
+    format: str | None = None,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run (its best weights) or of a weights file, on the data that it was trained on or on other data.
 
     `split` is the test split when not given, else the validation split; "all" takes every picture. `crops` is 1 (centre),
     10 (Krizhevsky et al. 2012, section 4.1) or "dense" (the whole picture and its mirror image, the network read as fully
-    convolutional; Simonyan and Zisserman 2015, section 3.2). The result holds what JSON can hold. Raises `DataError` when the
-    data has classes that the network does not know, `InputError` when it cannot be read as convolutions.
+    convolutional; Simonyan and Zisserman 2015, section 3.2). `voc` adds the figures of PASCAL VOC to a detector's, and `format`
+    names that of `data`. The result holds what JSON can hold. Raises `DataError` when the data has classes that the network
+    does not know or other annotations than it learned, `InputError` when it cannot be read as convolutions.
     """
     listener, run, began = listener or Silence(), Path(run), time.perf_counter()
     keep_freed_memory()
     predictor = load(run)
-    transform = eval_transform(predictor.header.preprocessing, crops)
+    if voc:
+        predictor = _with_voc(predictor)
     if crops == "dense":
         predictor = predictor.for_whole_pictures()
-    index = _index(run, predictor.header, data, listener)
+    index = _index(run, predictor.header, data, format, listener)
     split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
     positions = np.arange(len(index)) if split == ALL else index.positions(split)
+    max_bad = predictor.header.recipe.get("data", {}).get("max_bad", 0.01)
+    for line in index.faults.lines:
+        listener.say(line)
+    index.faults.require_few(max_bad)
     report = check(index, positions)
     for fault in report.faults:
         listener.say(f"unreadable: {fault.name}: {fault.reason}")
-    max_bad = predictor.header.recipe.get("data", {}).get("max_bad", 0.01)
     readable = report.without_faults(index.divided({"test": positions}), max_bad)
-    samples = Samples(readable, readable.positions("test"), transform)
+    samples = evaluation_samples(readable, readable.positions("test"), predictor.header.preprocessing, crops)
     values = _measured(predictor, samples, one_size=crops != "dense")
     result = {
         "run": str(run),
+        "task": predictor.task.name,
         "data": str(data or predictor.header.recipe.get("data", {}).get("path", "")),
         "split": split,
         "crops": crops,
         "unreadable": len(report.faults),
+        "bad_boxes": index.faults.bad_boxes,
         **values,
         "class_names": list(predictor.class_names),
         "seconds": round(time.perf_counter() - began, 2),
     }
     if run.is_dir():
-        title = f"{split}: top-1 {values['top1']:.3f} of {values['images']} images"
-        path = run / "pictures" / f"confusion_{split}.png"
         try:
-            draw_confusion(values["confusion"], predictor.class_names, path, title)
+            _draw(predictor, samples, values, run / "pictures", split)
         except StorageError as error:  # a run that may only be read can still be measured
             listener.say(str(error))
     return result
 
 
+def _with_voc(predictor: Predictor) -> Predictor:
+    if not isinstance(predictor.task, DetectionTask):
+        raise InputError("--voc is for detectors, and this is a classifier. Leave it out.")
+    return replace(predictor, task=replace(predictor.task, voc=True))
+
+
 def _measured(predictor: Predictor, samples: Samples, *, one_size: bool) -> dict[str, Any]:
-    workers = 0 if predictor.header.preprocessing.crop <= 64 else min(4, torch.get_num_threads())
-    batches: Iterable[Batch] = eval_loader(samples, BATCH, workers) if one_size else eval_loader(samples, 1, workers)
+    shape = predictor.header.preprocessing
+    small = isinstance(shape, Preprocessing) and shape.crop <= 64
+    workers = 0 if small else min(4, torch.get_num_threads())
+    together = evaluation_batch(shape, BATCH) if one_size else 1
+    batches: Iterable[Batch] = eval_loader(samples, together, workers)
     if not one_size:
         batches = equal_sizes(batches, BATCH)
     with autocast(predictor.device, predictor.precision):
         return scores(evaluate_task(predictor.task, predictor.model, (predictor.prepare(batch) for batch in batches)))
 
 
-def _index(run: Path, header: Header, data: str | Path | None, listener: Listener) -> Index:
+def _draw(predictor: Predictor, samples: Samples, values: dict[str, Any], folder: Path, split: str) -> None:
+    if predictor.task.name == "classification":
+        title = f"{split}: top-1 {values['top1']:.3f} of {values['images']} images"
+        draw_confusion(values["confusion"], predictor.class_names, folder / f"confusion_{split}.png", title)
+        return
+    shown = (
+        [int(samples.positions[i * len(samples) // SHOWN]) for i in range(SHOWN)]
+        if len(samples) > SHOWN
+        else samples.positions
+    )
+    rows = []
+    for position in map(int, shown):
+        image, name = samples.index.source.image(position), samples.index.source.name(position)
+        target = samples.index.annotations.target(position)
+        (found,) = predictor.predict([image])
+        assert isinstance(found, DetectionPrediction)
+        assert isinstance(target, DetectionTarget)
+        rows.append(Comparison(image=image, prediction=found, target=target, title=name))
+    picture = io.BytesIO()
+    detection_sheet(rows, predictor.class_names).save(picture, format="PNG")
+    write_atomic(folder / f"detections_{split}.png", picture.getvalue())
+
+
+def _index(run: Path, header: Header, data: str | Path | None, format: str | None, listener: Listener) -> Index:
     """The pictures with the network's labels, and with the splits that were written down when it was trained."""
     if data is not None:
-        index = read(Path(data))
+        index = read(Path(data), format)
     else:
         recipe = header.recipe.get("data", {})
         if not recipe.get("path"):
@@ -104,6 +150,11 @@ def _index(run: Path, header: Header, data: str | Path | None, listener: Listene
             index = read_splits(index, run / "splits.csv")
     for line in (*(f"ignored: {name}" for name in index.ignored), *index.notes):
         listener.say(line)
+    if task_of(index) != header.task:
+        there = "boxes" if task_of(index) == "detection" else "a class for each picture"
+        raise DataError(
+            f"{run} was trained for {header.task}, but the data ({index.format}) has {there}. Give other data."
+        )
     return _relabelled(index, header.class_names)
 
 

@@ -1,4 +1,4 @@
-"""Explain: why a classifier said what it said of a picture, as numbers and as a picture."""
+"""Explain: why a network said what it said of a picture, as numbers and as a picture."""
 
 import re
 from collections import Counter
@@ -11,12 +11,16 @@ from typing import Literal
 from sightline.data.decode import decode_file
 from sightline.errors import ConfigError, ImageError, InputError, UnknownNameError
 from sightline.inference.explain import Cam, ClassMap, class_map, grad_cam
-from sightline.inference.predictor import load
+from sightline.inference.predictor import Predictor, load
+from sightline.inference.proposals import Proposals, proposals
 from sightline.report.explanation import draw_cam, draw_class_map
+from sightline.report.proposals import draw_proposals
 from sightline.training.runlog import Listener, Silence
 
-Way = Literal["cam", "dense"]
-WAYS: tuple[Way, ...] = ("cam", "dense")
+Way = Literal["cam", "dense", "proposals"]
+WAYS: dict[Way, str] = {"cam": "classification", "dense": "classification", "proposals": "detection"}
+"""Way -> the task of the networks that are read so."""
+Explanation = Cam | ClassMap | Proposals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +29,7 @@ class Explained:
 
     path: Path
     way: Way
-    found: Cam | ClassMap | None
+    found: Explanation | None
     """None when the picture could not be read."""
     error: str | None = None
     """Why it could not be read."""
@@ -53,15 +57,17 @@ def explain(
 
     "cam" is Grad-CAM at `stage` (the last one when not given), "dense" the classifier moved over the picture whose shorter
     side is enlarged to `size` pixels (twice the side of training when not given). Both ask about the class `class_name`, or
-    about the one that is predicted. A picture that cannot be read has its reason in its row.
+    about the one that is predicted. "proposals" is how a detector comes to its detections. A picture that cannot be read has
+    its reason in its row.
 
     Raises `ConfigError` for another way, `UnknownNameError` for a class or a stage that there is not, `InputError` for a
     network that cannot be read so.
     """
     listener = listener or Silence()
-    _check(ways, stage, size)
+    _check(ways, class_name, stage, size)
     # In float32: a picture or two do not take long, and small differences between cells are what one wants to see.
     predictor = load(run, precision="float32")
+    _check_task(predictor, ways)
     if class_name is not None and class_name not in predictor.class_names:
         raise UnknownNameError("class", class_name, predictor.class_names)
     label = None if class_name is None else predictor.class_names.index(class_name)
@@ -69,9 +75,7 @@ def explain(
     for path in map(Path, paths):
         for way in ways:
             try:
-                found = (
-                    grad_cam(predictor, path, label, stage) if way == "cam" else class_map(predictor, path, label, size)
-                )
+                found = _found(predictor, path, way, label, stage, size)
                 rows.append(Explained(path=path, way=way, found=found))
                 if isinstance(found, Cam) and found.values.numel() == 1:
                     listener.say(
@@ -112,13 +116,6 @@ def picture_files(
     return list(files)
 
 
-def check_free(files: Sequence[Path]) -> None:
-    """Raise `InputError` when there is something at one of `files` already."""
-    for file in files:
-        if file.exists():
-            raise InputError(f"{file} exists already and is not overwritten. Choose another place, or say --overwrite.")
-
-
 def draw_explanations(result: ExplainResult, files: Sequence[Path]) -> list[Path | None]:
     """Draw each row into its file; None for a row of a picture that could not be read. What is there is replaced.
 
@@ -131,15 +128,39 @@ def draw_explanations(result: ExplainResult, files: Sequence[Path]) -> list[Path
                 draw_cam(row.found, decode_file(row.path, str(row.path)), result.class_names, file)
             case ClassMap():
                 draw_class_map(row.found, decode_file(row.path, str(row.path)), result.class_names, file)
+            case Proposals():
+                draw_proposals(row.found, decode_file(row.path, str(row.path)), result.class_names, file)
         written.append(file if row.found is not None else None)
     return written
 
 
-def _check(ways: Sequence[Way], stage: str | None, size: int | None) -> None:
+def _found(
+    predictor: Predictor, path: Path, way: Way, label: int | None, stage: str | None, size: int | None
+) -> Explanation:
+    if way == "cam":
+        return grad_cam(predictor, path, label, stage)
+    return class_map(predictor, path, label, size) if way == "dense" else proposals(predictor, path)
+
+
+def _check(ways: Sequence[Way], class_name: str | None, stage: str | None, size: int | None) -> None:
     for way in ways:
         if way not in WAYS:
-            raise ConfigError(f"ways are {' and '.join(WAYS)}, got {way!r}")
+            raise ConfigError(f"ways are {', '.join(WAYS)}, got {way!r}")
+    if class_name is not None and "cam" not in ways and "dense" not in ways:
+        raise ConfigError("A class is what cam and dense ask about, and neither is asked for.")
     if stage is not None and "cam" not in ways:
         raise ConfigError("A stage says where Grad-CAM looks, which is not asked for.")
     if size is not None and "dense" not in ways:
         raise ConfigError("A size is that of the picture for the dense map, which is not asked for.")
+
+
+def _check_task(predictor: Predictor, ways: Sequence[Way]) -> None:
+    """Raise `InputError` when a way is not for this network."""
+    name, task = predictor.header.architecture, predictor.task.name
+    for way in ways:
+        if WAYS[way] != task:
+            kind = "classifiers" if WAYS[way] == "classification" else "detectors"
+            instead = " or ".join(f"--{other}" for other, its in WAYS.items() if its == task)
+            raise InputError(
+                f"--{way} is for {kind}, and {name} was trained for {task}." + (f" Use {instead}." if instead else "")
+            )

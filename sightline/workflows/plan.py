@@ -4,23 +4,23 @@ import inspect
 import math
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from sightline import checkpoint
 from sightline.config import ModelConfig, RunConfig
 from sightline.data.checks import Report
 from sightline.data.index import Index
 from sightline.device import pick_device, pick_precision
-from sightline.errors import CheckpointError, ConfigError, UnknownNameError
-from sightline.models import MODELS, create_model
-from sightline.models.resnet import ResNet
-from sightline.models.weights import DEFAULT, Published, find
-from sightline.structures import Preprocessing
+from sightline.errors import ConfigError, UnknownNameError
+from sightline.models import DETECTORS, MODELS, create_backbone, create_model
+from sightline.models.faster_rcnn import FasterRCNN
+from sightline.report.architecture import trace
+from sightline.structures import Preprocessing, Shape
+from sightline.workflows import plan_detection
+from sightline.workflows.network import header_of, published
+from sightline.workflows.pictures import task_of
 
 SMALL_IMAGE = 64
 """Pictures with a shorter side up to this many pixels are small: they keep their size and get the stem for small images."""
@@ -36,34 +36,61 @@ RATE_WITHOUT_NORM = 0.15
 """Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
 
 
-def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig, Preprocessing, list[str]]:
+def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig, Shape, list[str]]:
     """The configuration with nothing left open, how pictures are prepared, and what is to be said about it.
 
-    Raises `UnknownNameError` for a model that there is not, `ConfigError` for settings that contradict each other.
+    The task is decided, see `with_task`. Raises `UnknownNameError` for published weights or parts of the model that there are
+    not, `ConfigError` for settings that contradict each other.
     """
-    if config.model.name not in MODELS:
-        raise UnknownNameError("model", config.model.name, MODELS)
     said: list[str] = []
+    images = len(index.positions("train"))
+    if task_of(index) == "detection":
+        config, whole = plan_detection.whole_pictures(config, report, said)
+        config = plan_detection.arguments(config, index, report, whole, said)
+        return _training(config, images, whole.shorter, said), whole, said
     config, preprocessing = _image_size(config, report, said)
     config = _arguments(config, preprocessing.crop, said)
     config = _augmentation(config, preprocessing.crop, said)
-    config = _training(config, len(index.positions("train")), preprocessing.crop, said)
-    return config, preprocessing, said
+    return _training(config, images, preprocessing.crop, said), preprocessing, said
 
 
-def published(config: RunConfig) -> Published | None:
-    """The published weights that training starts from, None when it starts from a file or from nothing.
+def with_task(config: RunConfig, index: Index) -> RunConfig:
+    """The configuration for what the data has annotations for.
 
-    Raises `UnknownNameError` for a name that is not published for the model.
+    Raises `UnknownNameError` for a model that there is not, `ConfigError` when the recipe or its model is for another task.
     """
-    return find(config.model.name, config.model.weights) if config.model.weights.startswith(DEFAULT) else None
+    task, name = task_of(index), config.model.name
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    there = "a class for each picture" if task == "classification" else "boxes"
+    if config.task not in (None, task):
+        raise ConfigError(
+            f"task: the recipe is for {config.task}, but {config.data.path} has {there} ({index.format})."
+        )
+    if task == "detection" and name not in DETECTORS:
+        raise ConfigError(
+            f"{config.data.path} has boxes for its pictures ({index.format}), and {name} is a classifier. Let a detector stand "
+            f"on it: --model faster_rcnn --backbone {name} --neck fpn."
+        )
+    if task == "classification" and name in DETECTORS:
+        raise ConfigError(
+            f"{name} finds objects, but {config.data.path} ({index.format}) has a class for each picture and no boxes. Choose a "
+            "classifier, such as --model resnet18, or give data in the form of COCO, VOC or YOLO."
+        )
+    if task == "classification" and config.model.backbone_weights != "none":
+        raise ConfigError(f"model.backbone_weights: {name} is no detector; start it with --weights.")
+    return replace(config, task=task)
 
 
 def _image_size(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, Preprocessing]:
     size = config.data.image_size
     median = report.sizes.shorter_median if report.sizes else PHOTO_SIZE
-    entry = published(config)
-    if entry is not None and size in (None, entry.preprocessing.crop):
+    entry = published(config.model)
+    if (
+        entry is not None
+        and isinstance(entry.preprocessing, Preprocessing)
+        and size in (None, entry.preprocessing.crop)
+    ):
         preprocessing = entry.preprocessing
         said.append(f"input {preprocessing.crop} px, prepared as for the published weights")
     elif size is not None:
@@ -87,7 +114,7 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
     model = config.model
     taken = inspect.signature(MODELS[model.name]).parameters
     chosen = dict(_inherited(model))
-    if "stem" in taken and "stem" not in chosen and published(config) is None:
+    if "stem" in taken and "stem" not in chosen and published(model) is None:
         given = model.arguments.get("stem")
         chosen["stem"] = given or (_small_stem(model, size) if size <= SMALL_IMAGE else "imagenet")
         if chosen["stem"] != "imagenet" and given is None:
@@ -96,18 +123,17 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
             )
     if "zero_init" in taken and model.weights == "none":
         chosen["zero_init"] = True
-    if "auxiliary" in taken and published(config) is not None:
+    if "auxiliary" in taken and published(model) is not None:
         chosen["auxiliary"] = False  # the published ones were not trained, and would pull the others along
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
 
 
 def _small_stem(model: ModelConfig, size: int) -> str:
     """The stem that keeps the pictures' resolution, or the next coarser one where that would make the network a slow one."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        network = create_model(model.name, **{**model.arguments, "stem": "small"}).eval()
-        network(torch.empty(1, network.in_channels, size, size))
-    large = counter.get_total_flops() / 2 > SMALL_MULTIPLY_ADDS
-    return "small_pooled" if large and isinstance(network, ResNet) else "small"
+    with torch.device("meta"):
+        network = create_backbone(model.name, **{**model.arguments, "stem": "small"}).eval()
+    large = "small_pooled" in network.stems and trace(network, size).multiply_adds() > SMALL_MULTIPLY_ADDS
+    return "small_pooled" if large else "small"
 
 
 def _inherited(model: ModelConfig) -> dict[str, Any]:
@@ -115,19 +141,14 @@ def _inherited(model: ModelConfig) -> dict[str, Any]:
 
     Raises `ConfigError` when one of them was given otherwise.
     """
-    weights = Path(model.weights)
-    path = weights / "weights" / "best.safetensors" if weights.is_dir() else weights
-    if path.suffix != ".safetensors" or not path.is_file():
-        return {}
-    try:
-        header = checkpoint.load(path).header
-    except CheckpointError:  # tensors of someone else, which say nothing about their network
+    header = header_of(model.weights)
+    if header is None:
         return {}
     kept = {name: value for name, value in header.arguments.items() if name != "zero_init"}
     for name, value in kept.items():
         if model.arguments.get(name, value) != value:
             raise ConfigError(
-                f"model.arguments.{name}: {weights} was trained with {value!r}, got {model.arguments[name]!r}. Leave it out."
+                f"model.arguments.{name}: {model.weights} was trained with {value!r}, got {model.arguments[name]!r}. Leave it out."
             )
     return kept if header.architecture == model.name else {}
 
@@ -142,7 +163,7 @@ def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:
 
 def _training(config: RunConfig, images: int, size: int, said: list[str]) -> RunConfig:
     training, optimizer = config.training, config.optimizer
-    batch_size = training.batch_size or (32 if images < 2_000 else 128)
+    batch_size = training.batch_size or _batch_size(config, images)
     precision = training.precision
     if precision == "auto":
         precision = pick_precision(pick_device(), training=True)
@@ -156,30 +177,51 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
     if workers is None:
         # Small pictures are prepared faster than they could be handed from process to process.
         workers = 0 if size <= SMALL_IMAGE else min(8, os.cpu_count() or 1)
+    frozen = training.freeze_norm
+    if frozen is None:
+        # A few large pictures say less of the statistics than the weights do.
+        frozen = config.task == "detection" and published(config.model) is not None
+        said.extend(["batch norms keep the statistics of the published weights"] if frozen else [])
     return replace(
         config,
-        training=replace(training, batch_size=batch_size, precision=precision),
+        training=replace(training, batch_size=batch_size, precision=precision, freeze_norm=frozen),
         optimizer=replace(optimizer, lr=lr, weight_decay=decay),
         data=replace(config.data, workers=workers),
     )
 
 
+def _batch_size(config: RunConfig, images: int) -> int:
+    if config.task == "detection":
+        return 4 if images < 2_000 else 8
+    return 32 if images < 2_000 else 128
+
+
 def _lr(config: RunConfig, batch_size: int) -> float:
     """A rate for batches of 256, scaled with the batch: linearly for SGD (Goyal et al. 2017), by its root for AdamW.
 
-    Less for a network with layers that no batch norm follows, which the full rate would blow up, and a tenth when training
-    starts from weights.
+    Less for a network with layers that no batch norm follows, which the full rate would blow up, a tenth when training
+    starts from weights, and a third when a detector's classifier does.
     """
     share = batch_size / 256
     rate = 0.1 * share if config.optimizer.name == "sgd" else 4e-3 * math.sqrt(share)
     rate *= 1.0 if _normalises(config.model) else RATE_WITHOUT_NORM
-    return float(f"{rate * (1.0 if config.model.weights == 'none' else 0.1):.3g}")
+    if config.model.weights != "none":
+        rate *= 0.1
+    elif config.model.backbone_weights != "none":
+        rate *= 0.3
+    return float(f"{rate:.3g}")
 
 
 def _normalises(model: ModelConfig) -> bool:
-    """Whether every hidden layer has a batch norm: VGG's linear layers have none even where its convolutions do."""
+    """Whether every hidden layer has a batch norm: VGG's linear layers have none even where its convolutions do.
+
+    Of a detector, every convolution of the classifier.
+    """
     with torch.device("meta"):
         network = create_model(model.name, **model.arguments)
+    if isinstance(network, FasterRCNN):
+        kinds = [type(module) for module in network.backbone.body.modules()]
+        return kinds.count(nn.BatchNorm2d) >= kinds.count(nn.Conv2d)
     kinds = [type(m) for n, m in network.named_modules() if n.partition(".")[0] not in network.auxiliary_parts]
     hidden = kinds.count(nn.Conv2d) + kinds.count(nn.Linear) - 1  # the last one is the output
     return kinds.count(nn.BatchNorm2d) >= hidden

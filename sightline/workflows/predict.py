@@ -5,22 +5,41 @@ import glob
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
 
 from sightline.data.decode import decode_file
 from sightline.errors import ImageError, InputError
-from sightline.files import write_atomic
+from sightline.files import require_free, write_atomic
 from sightline.inference.draw import Tile, contact_sheet
+from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import load
-from sightline.structures import ClassificationPrediction
+from sightline.structures import ClassificationPrediction, DetectionPrediction
 from sightline.training.runlog import Listener, Silence
 
 TOP = 5
 SHEET_TILES = 60
 """Pictures on a contact sheet; more would be too small to see."""
+SHEET_PAIRS = 24
+"""Pictures with objects on a sheet."""
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundObject:
+    """One object in a picture."""
+
+    label: str
+    """The name of its class."""
+    score: float
+    """0..1."""
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +47,10 @@ class Row:
     """What was said of one picture."""
 
     path: str
-    top: list[tuple[str, float]]
-    """(class name, probability), best first, up to five; empty when the picture could not be read."""
+    top: list[tuple[str, float]] = field(default_factory=list)
+    """(class name, probability), best first, up to five; empty when the picture could not be read, and of a detector."""
+    objects: list[FoundObject] = field(default_factory=list)
+    """What a detector found, best first."""
     error: str | None = None
     """Why it could not be read."""
 
@@ -38,12 +59,14 @@ class Row:
 class PredictResult:
     """One row a picture, in the order given."""
 
+    task: str
+    """Name in `sightline.tasks.TASKS`: whether rows have `top` or `objects`."""
     class_names: tuple[str, ...]
     rows: list[Row]
 
 
 def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener | None = None) -> PredictResult:
-    """Label pictures by a run (its best weights) or a weights file.
+    """Label pictures, or find objects in them, by a run (its best weights) or a weights file.
 
     `inputs` are files, folders (every picture below them) and globs. A picture that cannot be read has its reason in its row.
     Raises `InputError` for an input that matches nothing.
@@ -55,11 +78,13 @@ def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener
     for path, outcome in predictor.stream(paths):
         if isinstance(outcome, ImageError):
             listener.say(f"unreadable: {outcome}")
-            rows.append(Row(path=str(path), top=[], error=str(outcome)))
+            rows.append(Row(path=str(path), error=str(outcome)))
         elif isinstance(outcome, ClassificationPrediction):
             top = [(predictor.class_names[label], round(score, 6)) for label, score in outcome.top(TOP)]
             rows.append(Row(path=str(path), top=top))
-    return PredictResult(class_names=predictor.class_names, rows=rows)
+        else:
+            rows.append(Row(path=str(path), objects=_objects(outcome, predictor.class_names)))
+    return PredictResult(task=predictor.task.name, class_names=predictor.class_names, rows=rows)
 
 
 def find_pictures(inputs: Sequence[str | Path]) -> list[Path]:
@@ -84,26 +109,61 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
 
     Raises `InputError` for another ending, and when a file is there already and `overwrite` is not set.
     """
-    writers = {".csv": _csv, ".jsonl": _json_lines}
+    writers = {".csv": _csv if result.task == "classification" else _csv_of_objects, ".jsonl": _json_lines}
     if out.suffix.lower() not in writers:
         raise InputError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
     sheet = out.with_suffix(".png")
-    for path in (out, sheet):
-        if path.exists() and not overwrite:
-            raise InputError(f"{path} exists already and is not overwritten. Choose another name, or say --overwrite.")
+    if not overwrite:
+        require_free((out, sheet))
     write_atomic(out, writers[out.suffix.lower()](result).encode(errors="backslashreplace"))
-    tiles = []
-    for row in [row for row in result.rows if row.top][:SHEET_TILES]:
-        name, score = row.top[0]
-        tiles.append(
-            Tile(image=decode_file(Path(row.path), row.path), title=name, detail=f"{score:.0%}  {Path(row.path).name}")
-        )
-    if not tiles:
+    readable = [row for row in result.rows if row.error is None]
+    if not readable:
         return [out]
     picture = io.BytesIO()
-    contact_sheet(tiles).save(picture, format="PNG")
+    drawn = _sheet_of_labels(readable) if result.task == "classification" else _sheet_of_objects(readable, result)
+    drawn.save(picture, format="PNG")
     write_atomic(sheet, picture.getvalue())
     return [out, sheet]
+
+
+def as_object(row: Row, task: str) -> dict[str, Any]:
+    """A row as JSON holds it."""
+    if task == "classification":
+        found: dict[str, Any] = {"top": [{"label": name, "score": score} for name, score in row.top]}
+    else:
+        found = {"objects": [asdict(entry) for entry in row.objects]}
+    return {"path": row.path, **found, "error": row.error}
+
+
+def _objects(found: DetectionPrediction, class_names: Sequence[str]) -> list[FoundObject]:
+    return [
+        FoundObject(label=class_names[label], score=round(score, 6), box=(left, top, right, bottom))
+        for label, score, (left, top, right, bottom) in zip(
+            found.labels.tolist(), found.scores.tolist(), found.boxes.double().round(decimals=2).tolist(), strict=True
+        )
+    ]
+
+
+def _sheet_of_labels(rows: Sequence[Row]) -> Image.Image:
+    tiles = []
+    for row in rows[:SHEET_TILES]:
+        name, score = row.top[0]
+        detail = f"{score:.0%}  {Path(row.path).name}"
+        tiles.append(Tile(image=decode_file(Path(row.path), row.path), title=name, detail=detail))
+    return contact_sheet(tiles)
+
+
+def _sheet_of_objects(rows: Sequence[Row], result: PredictResult) -> Image.Image:
+    shown = []
+    for row in rows[:SHEET_PAIRS]:
+        prediction = DetectionPrediction(
+            boxes=torch.tensor([entry.box for entry in row.objects]).reshape(-1, 4),
+            scores=torch.tensor([entry.score for entry in row.objects]),
+            labels=torch.tensor([result.class_names.index(entry.label) for entry in row.objects], dtype=torch.int64),
+        )
+        image = decode_file(Path(row.path), row.path)
+        shown.append(Comparison(image=image, prediction=prediction, target=None, title=Path(row.path).name))
+    return detection_sheet(shown, result.class_names)
 
 
 def _csv(result: PredictResult) -> str:
@@ -117,8 +177,18 @@ def _csv(result: PredictResult) -> str:
     return text.getvalue()
 
 
+def _csv_of_objects(result: PredictResult) -> str:
+    """A line for each object; a picture without any has a line with its path alone."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "score", "left", "top", "right", "bottom", "error"])
+    for row in result.rows:
+        for entry in row.objects:
+            writer.writerow([row.path, entry.label, f"{entry.score:.6f}", *(f"{edge:.2f}" for edge in entry.box), ""])
+        if not row.objects:
+            writer.writerow([row.path, *[""] * 6, row.error or ""])
+    return text.getvalue()
+
+
 def _json_lines(result: PredictResult) -> str:
-    return "".join(
-        json.dumps({"path": row.path, "top": [{"label": n, "score": s} for n, s in row.top], "error": row.error}) + "\n"
-        for row in result.rows
-    )
+    return "".join(json.dumps(as_object(row, result.task)) + "\n" for row in result.rows)

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +12,25 @@ import torch
 
 from sightline import checkpoint
 from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
-from sightline.data.annotations import ClassLabels
 from sightline.data.checks import Report, check
-from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.loader import eval_loader, train_loader
 from sightline.data.splits import read_splits, with_splits, write_splits
-from sightline.data.transforms import eval_transform, train_transforms
 from sightline.device import keep_freed_memory
 from sightline.errors import CheckpointError, ConfigError, DataError, InputError, StorageError, TrainingError
 from sightline.files import write_atomic, write_json
-from sightline.models import create_model
-from sightline.models.backbone import Backbone
-from sightline.models.weights import DEFAULT, LoadReport, load_file, load_published
+from sightline.models.weights import is_published
 from sightline.report.curves import draw_curves
-from sightline.structures import Preprocessing
-from sightline.tasks import TASKS
+from sightline.structures import Shape, read_shape
 from sightline.training.claim import claim
 from sightline.training.distributed import World, as_the_first, barrier, world
 from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
-from sightline.workflows.plan import check_processes, complete, published
+from sightline.workflows.network import new_network, published, resumed_network, told
+from sightline.workflows.pictures import create_task, evaluation_batch, evaluation_samples, training_samples
+from sightline.workflows.plan import check_processes, complete, with_task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,29 +95,31 @@ def start(
         raise ConfigError("No data given: name a folder or file, or set data.path in the recipe.")
     # Recipes of runs must mean the same from every folder.
     config = replace(config, data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())))
-    if config.model.weights != "none" and not config.model.weights.startswith(DEFAULT):
-        weights = str(Path(config.model.weights).expanduser().absolute())
-        config = replace(config, model=replace(config.model, weights=weights))
+    config = replace(
+        config,
+        model=replace(
+            config.model,
+            weights=_absolute(config.model.weights),
+            backbone_weights=_absolute(config.model.backbone_weights),
+        ),
+    )
     with world() as here:
         run = _run_folder(config, name, Path(out), fresh=here.is_first)
         barrier(here)  # all have chosen the same free name before one takes it
         index = read(Path(config.data.path), config.data.format)
-        if not isinstance(index.annotations, ClassLabels):
-            raise DataError(
-                f"{config.data.path} has boxes for its pictures ({index.format}), and only classifiers are trained so far. "
-                "Give pictures with a class each, such as a folder of class folders."
-            )
+        config = with_task(config, index)
+        _check_annotations(index, config, listener, here)
         index = with_splits(index, seed=config.data.split_seed, val=config.data.val, test=config.data.test)
         index, report = _checked(index, config, listener, here)
-        config, preprocessing, said = complete(config, index, report)
+        config, shape, said = complete(config, index, report)
         check_processes(config, here.size)
         fast_bf16 = as_the_first(config.training.precision == "bf16", here)
         config = replace(config, training=replace(config.training, precision="bf16" if fast_bf16 else "float32"))
         if here.is_first:
             _say_plan(index, config, said, listener)
-        job = _job(run, index, config, preprocessing, listener, here, fresh=True)
+        job = _job(run, index, config, shape, listener, here, fresh=True)
         if here.is_first:
-            _write_start(run, index, config, preprocessing)
+            _write_start(run, index, config, shape)
         return _fit(job, here)
 
 
@@ -145,9 +143,8 @@ def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
             raise DataError(f"{report.faults[0].name}: {report.faults[0].reason}. It was readable when {run} began.")
         index = report.without_faults(index)
         check_processes(config, here.size)
-        shape = kept["preprocessing"]
-        preprocessing = Preprocessing(**{**shape, "mean": tuple(shape["mean"]), "std": tuple(shape["std"])})
-        return _fit(_job(run, index, config, preprocessing, listener, here, fresh=False), here)
+        shape = read_shape(kept["preprocessing"])
+        return _fit(_job(run, index, config, shape, listener, here, fresh=False), here)
 
 
 def _fit(job: Job, here: World) -> TrainResult:
@@ -197,6 +194,21 @@ def _run_folder(config: RunConfig, name: str | None, out: Path, *, fresh: bool) 
     return run
 
 
+def _absolute(weights: str) -> str:
+    """Weights as a recipe of a run names them: files by their whole path."""
+    return weights if weights == "none" or is_published(weights) else str(Path(weights).expanduser().absolute())
+
+
+def _check_annotations(index: Index, config: RunConfig, listener: Listener, here: World) -> None:
+    """Say what is wrong with them, and stop where it is too much."""
+    if here.is_first:
+        for line in index.faults.lines:
+            listener.say(line)
+        if index.faults.bad_boxes:
+            listener.say(f"{index.faults.bad_boxes} of {index.faults.boxes} boxes are bad and left out.")
+    index.faults.require_few(config.data.max_bad)
+
+
 def _checked(index: Index, config: RunConfig, listener: Listener, here: World) -> tuple[Index, Report]:
     report = check(index)
     if here.is_first:
@@ -216,7 +228,7 @@ def _job(
     run: Path,
     index: Index,
     config: RunConfig,
-    preprocessing: Preprocessing,
+    shape: Shape,
     listener: Listener,
     here: World,
     *,
@@ -224,31 +236,29 @@ def _job(
 ) -> Job:
     torch.manual_seed(config.seed)
     classes = len(index.class_names)
-    model = create_model(config.model.name, num_classes=classes, **config.model.arguments)
-    loaded = _initialised(model, config) if fresh and config.model.weights != "none" else None
-    if loaded and here.is_first:
-        listener.say(_told(loaded))
-    if config.model.freeze:
-        _freeze(model, config.model.freeze, loaded.new if loaded else ())
-    entry = published(config)
-    task = TASKS[config.task](index.class_names, label_smoothing=config.training.label_smoothing)
+    if fresh:
+        model, loaded = new_network(config.model, classes)
+        if loaded and here.is_first:
+            listener.say(told(loaded))
+    else:
+        model = resumed_network(config.model, classes)
+    entry = published(config.model)
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
-    train_positions = index.positions("train")
-    transforms = train_transforms(config.augmentation, preprocessing.crop, config.training.epochs, preprocessing.mean)
-    samples = Samples(index, train_positions, transforms, seed=config.seed, mix=config.augmentation.mixing())
-    val_samples = Samples(index, index.positions("val"), eval_transform(preprocessing))
-    steps = -(-len(train_positions) // batch_size)
+    samples = training_samples(index, config, shape)
+    steps = -(-len(samples) // batch_size)
+    val_batch = evaluation_batch(shape, max(batch_size, 64))
+    assert config.task is not None
     return Job(
         run=run,
         model=model,
-        task=task,
+        task=create_task(config, index.class_names),
         header=checkpoint.Header(
             architecture=config.model.name,
             arguments=config.model.arguments,
             task=config.task,
             class_names=index.class_names,
-            preprocessing=preprocessing,
+            preprocessing=shape,
             recipe=to_table(config),
             data_fingerprint=index.fingerprint(),
             # From the recipe, not from the loading: a resumed run loads nothing and has the same licence.
@@ -262,38 +272,14 @@ def _job(
         train_batches=lambda step: train_loader(
             samples, batch_size, config.training.epochs * steps, step, workers, here.rank, here.size
         ),
-        val_batches=eval_loader(val_samples, max(batch_size, 64), workers, here.rank, here.size),
+        val_batches=eval_loader(
+            evaluation_samples(index, index.positions("val"), shape), val_batch, workers, here.rank, here.size
+        ),
         listener=listener,
     )
 
 
-def _initialised(model: Backbone, config: RunConfig) -> LoadReport:
-    weights = config.model.weights
-    if weights.startswith(DEFAULT):
-        return load_published(model, config.model.name, weights)
-    path = Path(weights)
-    return load_file(model, checkpoint.run_weights(path) if path.is_dir() else path)
-
-
-def _freeze(model: Backbone, stage: str, untrained: tuple[str, ...]) -> None:
-    """Fix the network up to a stage; raises `ConfigError` when that would fix what no file has filled."""
-    model.freeze(stage)
-    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    if fixed & set(untrained):
-        raise ConfigError(
-            f"--freeze {stage} would fix {', '.join(sorted(fixed & set(untrained)))}, which the weights do not fit and which "
-            "is untrained. Use the stem that the weights were made for, such as --set model.arguments.stem=imagenet."
-        )
-
-
-def _told(loaded: LoadReport) -> str:
-    new = f"; new and untrained: {', '.join(loaded.new)}" if loaded.new else ""
-    parts = sorted({name.partition(".")[0] for name in loaded.left_out})
-    left_out = f"; not used: {len(loaded.left_out)} tensors of {', '.join(parts)}" if parts else ""
-    return f"weights: {loaded.loaded} tensors from {loaded.source}{new}{left_out}"
-
-
-def _write_start(run: Path, index: Index, config: RunConfig, preprocessing: Preprocessing) -> None:
+def _write_start(run: Path, index: Index, config: RunConfig, shape: Shape) -> None:
     """What a resume and an evaluation need to know of the data; the recipe goes last and makes it a run."""
     described = time.strftime("%Y-%m-%d %H:%M")
     write_splits(index, run / "splits.csv")
@@ -303,12 +289,7 @@ def _write_start(run: Path, index: Index, config: RunConfig, preprocessing: Prep
         "fingerprint": index.fingerprint(),
         "class_names": index.class_names,
         "pictures": {name: len(positions) for name, positions in index.splits.items()},
-        "preprocessing": {
-            "resize": preprocessing.resize,
-            "crop": preprocessing.crop,
-            "mean": preprocessing.mean,
-            "std": preprocessing.std,
-        },
+        "preprocessing": asdict(shape),
     }
     write_json(run / "data.json", value)
     write_atomic(run / "recipe.toml", to_toml(config, f"Resolved recipe of a run begun {described}.").encode())

@@ -24,6 +24,7 @@ PUBLIC = [
     "resume",
     "train",
     "write_digits",
+    "write_scenes",
 ]
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "matplotlib", "sklearn", "safetensors", "rich", "pyarrow"}

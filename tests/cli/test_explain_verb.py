@@ -10,19 +10,40 @@ import torch
 
 from sightline.inference.explain import Cam, ClassMap
 from sightline.inference.placement import Cells
-from sightline.structures import ClassificationPrediction
+from sightline.inference.proposals import Level, Proposals
+from sightline.structures import ClassificationPrediction, DetectionPrediction
 from sightline.workflows import explain as explain_workflow
 from sightline.workflows.explain import Explained, ExplainResult
 
 SAID = ClassificationPrediction(torch.tensor([0.75, 0.25]))
 
 
-def found(way: str) -> Cam | ClassMap:
+def found(way: str) -> Cam | ClassMap | Proposals:
     """A map of 1 x 2 cells."""
+    if way == "proposals":
+        return proposed()
     place: dict[str, Any] = {"label": 1, "prediction": SAID, "down": Cells(8.0, 16.0), "across": Cells(4.0, 16.0)}
     if way == "cam":
         return Cam(stage="c5", values=torch.tensor([[0.0, 1.5]]), seen=(0.0, 2.0, 32.0, 34.0), **place)
     return ClassMap(probabilities=torch.tensor([[[0.9, 0.4]], [[0.1, 0.6]]]), window=(16.0, 20.0), size=64, **place)
+
+
+def proposed() -> Proposals:
+    """Two ratios and one size a cell, two proposals, one detection."""
+    references = torch.tensor([[[-8.0, -4.0, 8.0, 4.0]], [[-4.0, -8.0, 4.0, 8.0]]])
+    objectness = torch.tensor([[[0.25], [0.5]], [[0.75], [0.125]]]).view(1, 2, 2, 1)
+    down, across = Cells(0.0, 16.0), Cells(0.0, 20.0)
+    box = torch.tensor([[1.0, 2.0, 3.125, 4.0]])
+    return Proposals(
+        size=(16, 40),
+        levels=(Level(name="c4", objectness=objectness, references=references, down=down, across=across),),
+        place=(0, 0, 1),
+        boxes=torch.cat([box, 2 * box]),
+        objectness=torch.tensor([0.75, 0.5]),
+        origins=torch.tensor([[0, 0, 1, 0], [0, 0, 0, 1]]),
+        proposed=4,
+        detections=DetectionPrediction(boxes=box, scores=torch.tensor([0.9]), labels=torch.tensor([1])),
+    )
 
 
 @pytest.fixture
@@ -104,6 +125,51 @@ def test_as_json(cli, explained) -> None:
     ]
 
 
+def test_proposals_for_people(cli, explained) -> None:
+    done = cli("explain", "runs/first", "a.png", "--proposals")
+    assert (done.code, explained.given["ways"]) == (0, ["proposals"])
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines[:2] == [["picture", "reference", "boxes", "proposals", "detections"], ["a.png", "4", "4", "1"]]
+    assert lines[2] == ["wrote", "runs/first/pictures/explain_proposals_a.png"]
+
+
+def test_proposals_as_json(cli, explained) -> None:
+    done = cli("explain", "runs/first", "a.png", "--proposals", "--json")
+    assert json.loads(done.out)["explanations"] == [
+        {
+            "path": "a.png",
+            "way": "proposals",
+            "reference_boxes_a_cell": 2,
+            "levels": [
+                {
+                    "stage": "c4",
+                    "cells": {"height": 1, "width": 2},
+                    "step": {"x": 20.0, "y": 16.0},
+                    "reference_boxes": [[-8.0, -4.0, 8.0, 4.0], [-4.0, -8.0, 4.0, 8.0]],
+                    "objectness": 0.75,
+                }
+            ],
+            "place": {"stage": "c4", "row": 0, "column": 1, "x": 20.0, "y": 0.0},
+            "proposed": 4,
+            "proposals": [
+                {
+                    "box": [1.0, 2.0, 3.12, 4.0],
+                    "objectness": 0.75,
+                    "from": {"stage": "c4", "row": 0, "column": 1, "reference_box": 0},
+                },
+                {
+                    "box": [2.0, 4.0, 6.25, 8.0],
+                    "objectness": 0.5,
+                    "from": {"stage": "c4", "row": 0, "column": 0, "reference_box": 1},
+                },
+            ],
+            "detections": [{"label": "dog", "score": 0.9, "box": [1.0, 2.0, 3.12, 4.0]}],
+            "file": "runs/first/pictures/explain_proposals_a.png",
+            "error": None,
+        }
+    ]
+
+
 def test_unreadable_pictures_are_named(cli, explained) -> None:
     explained.bad = ("a.png",)
     done = cli("explain", "runs/first", "a.png", "b.png", "--cam", "--json")
@@ -122,7 +188,7 @@ def test_unreadable_pictures_are_named(cli, explained) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["a.png"], "Say how: --cam, --dense, or both."),
+        (["a.png"], "Say how: --cam, --dense, or both; --proposals for a detector."),
         (["none.png", "--cam"], "none.png: no such file"),
         (["a.png", "--cam", "--out", "there.png"], "there.png exists already and is not overwritten."),
         (["a.png", "b.png", "--cam", "--out", "new.png"], "--out new.png: 2 pictures come of this."),

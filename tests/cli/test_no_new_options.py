@@ -13,17 +13,17 @@ ROOT = Path(__file__).parents[2]
 
 OPTIONS = {
     "train": [
-        "DATA", "--model", "--recipe", "--weights", "--freeze", "--epochs", "--name", "--out", "--seed", "--processes",
-        "--compile", "--resume", "--set", "--json",
+        "DATA", "--model", "--backbone", "--neck", "--recipe", "--weights", "--backbone-weights", "--freeze", "--epochs",
+        "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--format", "--json",
     ],
-    "evaluate": ["RUN", "DATA", "--split", "--crops", "--json"],
+    "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--format", "--json"],
     "predict": ["RUN", "PATH...", "--out", "--overwrite", "--json"],
     "explain": [
-        "RUN", "IMAGE...", "--cam", "--dense", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
+        "RUN", "IMAGE...", "--cam", "--dense", "--proposals", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
     ],
     "models": ["--json"],
     "describe": ["MODEL", "--image-size", "--num-classes", "--set", "--layers", "--out", "--overwrite", "--json"],
-    "sample": ["OUT", "--seed", "--json"],
+    "sample": ["OUT", "--kind", "--seed", "--json"],
     "demo": ["--out", "--json"],
 }  # fmt: skip
 

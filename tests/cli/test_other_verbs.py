@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from sightline.cli.output import print_table
+from sightline.data import samples
+from sightline.data.samples import write_scenes
 from sightline.workflows import demo as demo_workflow
 from sightline.workflows import evaluate as evaluate_workflow
 from sightline.workflows import predict as predict_workflow
@@ -43,7 +45,7 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     def predict(run: Any, inputs: Any, *, listener: Any) -> PredictResult:
         calls.inputs = (run, inputs)
-        return PredictResult(class_names=("cat", "dog"), rows=calls.rows)
+        return PredictResult(task="classification", class_names=("cat", "dog"), rows=calls.rows)
 
     def write_predictions(result: PredictResult, out: Path, overwrite: bool = False) -> list[Path]:
         calls.written = (out, overwrite)
@@ -131,6 +133,7 @@ def test_predict_as_json(cli, predicted) -> None:
     assert done.code == 1
     assert json.loads(done.out) == {
         "run": "runs/first",
+        "task": "classification",
         "class_names": ["cat", "dog"],
         "predictions": [
             {
@@ -199,6 +202,22 @@ def test_sample_writes_pictures_and_counts_them(cli, tmp_path) -> None:
     again = cli("sample", out)
     assert again.code == 2
     assert str(out) in again.said
+
+
+def test_sample_writes_scenes_where_they_are_asked_for(cli, tmp_path, monkeypatch) -> None:
+    asked = []
+
+    def write(out: Path, seed: int) -> Path:
+        asked.append((out, seed))
+        return write_scenes(out, seed, {"train": 2, "test": 1})
+
+    monkeypatch.setattr(samples, "write_scenes", write)
+    named, told = tmp_path / "scenes", tmp_path / "else"
+    assert json.loads(cli("sample", named, "--json").out) == {"data": str(named), "pictures": {"train": 2, "test": 1}}
+    done = cli("sample", told, "--kind", "scenes", "--seed", 3)
+    assert (done.code, asked) == (0, [(named, 0), (told, 3)])
+    assert f"next: sightline train {told} --model faster_rcnn" in done.out
+    assert cli("sample", tmp_path / "more", "--kind", "masks").code == 2
 
 
 def test_demo_says_where_everything_lies(cli, monkeypatch) -> None:

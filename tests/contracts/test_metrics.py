@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sightline.structures import ClassificationPrediction, ClassificationTarget
 from sightline.tasks import TASKS
+from tests.metrics.detection_pairs import detection_pair
 
 NAMES = tuple("abcd")
 METRICS = [(task, name) for task, made in TASKS.items() for name in made(NAMES).metrics()]
@@ -19,22 +20,24 @@ def _new(task, name):
     return TASKS[task](NAMES).metrics()[name]
 
 
-def _pair(seed):
+def _pair(task, seed):
     """A prediction and a target; a task with other kinds adds them here."""
+    if task == "detection":
+        return detection_pair(seed, len(NAMES))
     generator = torch.Generator().manual_seed(seed)
     probabilities = torch.rand(len(NAMES), generator=generator).softmax(0)
     return ClassificationPrediction(probabilities), ClassificationTarget(seed % len(NAMES))
 
 
-def _update(metric, seeds):
-    pairs = [_pair(seed) for seed in seeds]
+def _update(task, metric, seeds):
+    pairs = [_pair(task, seed) for seed in seeds]
     metric.update([p for p, _ in pairs], [t for _, t in pairs])
 
 
 @every_metric
 def test_an_empty_update_changes_nothing(task, name):
     metric = _new(task, name)
-    _update(metric, range(5))
+    _update(task, metric, range(5))
     before = metric.compute()
     metric.update([], [])
     assert metric.compute() == before
@@ -43,7 +46,7 @@ def test_an_empty_update_changes_nothing(task, name):
 @every_metric
 def test_reset_forgets_everything(task, name):
     metric = _new(task, name)
-    _update(metric, range(5))
+    _update(task, metric, range(5))
     assert metric.compute() != _new(task, name).compute()
     metric.reset()
     assert metric.compute() == _new(task, name).compute()
@@ -53,7 +56,7 @@ def test_reset_forgets_everything(task, name):
 @pytest.mark.parametrize("seen", [0, 1, 9])
 def test_the_result_is_json_and_counts_its_images(task, name, seen):
     metric = _new(task, name)
-    _update(metric, range(seen))
+    _update(task, metric, range(seen))
     result = metric.compute()
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["images"] == seen
@@ -64,11 +67,11 @@ def test_the_result_is_json_and_counts_its_images(task, name, seen):
 @given(batches=st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=5), order=st.randoms())
 def test_merging_in_any_order_is_having_seen_everything(task, name, batches, order):
     whole = _new(task, name)
-    _update(whole, [seed for batch in batches for seed in batch])
+    _update(task, whole, [seed for batch in batches for seed in batch])
     parts = []
     for batch in batches:
         parts.append(_new(task, name))
-        _update(parts[-1], batch)
+        _update(task, parts[-1], batch)
     order.shuffle(parts)
     merged = parts[0]
     for part in parts[1:]:
@@ -81,17 +84,17 @@ def test_merging_in_any_order_is_having_seen_everything(task, name, batches, ord
 @every_metric
 def test_a_state_is_a_snapshot_that_another_process_can_add(task, name):
     metric, other = _new(task, name), _new(task, name)
-    _update(metric, range(3))
+    _update(task, metric, range(3))
     state = metric.state()
     expected = metric.compute()
-    _update(metric, range(3, 6))
+    _update(task, metric, range(3, 6))
     other.add_state(state)
     assert other.compute() == expected
 
 
 @every_metric
 def test_unequal_numbers_of_predictions_and_targets_are_refused(task, name):
-    prediction, target = _pair(0)
+    prediction, target = _pair(task, 0)
     with pytest.raises(ValueError, match="2 predictions and 1 targets"):
         _new(task, name).update([prediction] * 2, [target])
 

@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from sightline.data.formats import read
-from sightline.data.samples import write_digits
+from sightline.data.samples import write_digits, write_scenes
 from sightline.errors import DataError, StorageError
 
 
@@ -37,19 +37,27 @@ def test_another_seed_divides_otherwise(tmp_path: Path) -> None:
     assert names[0] != names[1]
 
 
-def test_nothing_is_overwritten(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [write_digits, write_scenes])
+def test_nothing_is_overwritten(
+    write: Callable[[Path], Path], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match=r"is not empty\. Choose a new folder"):
-        write_digits(make_folder("a.txt"))
+        write(make_folder("a.txt"))
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is not empty"):
-        write_digits(tmp_path / "file")
+        write(tmp_path / "file")
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "write", [write_digits, lambda out: write_scenes(out, 0, {"train": 1})], ids=["digits", "scenes"]
+)
+def test_a_failure_leaves_nothing_behind(
+    write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(StorageError, match="disk is full"):
-        write_digits(tmp_path / "digits")
+        write(tmp_path / "sample")
     assert list(tmp_path.iterdir()) == []

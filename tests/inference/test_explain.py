@@ -146,7 +146,7 @@ def test_cells_are_drawn_where_they_are_and_nowhere_else() -> None:
     found = class_map(predictor_of(Blocks(), resize=16, crop=16), black(32, 48), size=32)
     colours = np.zeros((3, 5, 3), dtype=np.uint8)
     colours[1, 3] = 200
-    over = cells_over(np.full((32, 48, 3), 255, dtype=np.uint8), found, colours)[..., 0]
+    over = cells_over(np.full((32, 48, 3), 255, dtype=np.uint8), found.down, found.across, colours)[..., 0]
     assert (over == 255).sum() == 32 * 48 - 24 * 40
     assert (over[4:28, 4:44] < 255).all()
     rows, columns = np.nonzero(over == over[4:28, 4:44].max())

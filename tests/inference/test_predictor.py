@@ -27,7 +27,7 @@ def dense(predictor, picture: torch.Tensor) -> torch.Tensor:
 def test_scores_are_averaged_over_windows_and_probabilities_over_mirrors() -> None:
     predictor, picture = predictor_of(Blocks(), resize=32, crop=16), noise(32, 56)
     torch.manual_seed(0)
-    torch.nn.init.normal_(predictor.classifier().convolution.weight)  # a block and its mirror image differ then
+    torch.nn.init.normal_(predictor.classifier()[0].convolution.weight)  # a block and its mirror image differ then
     halves = []
     for image in (picture, picture.flip(-1)):
         windows = torch.stack([image[:, y : y + 16, x : x + 16] for y in range(0, 17, 8) for x in range(0, 41, 8)])

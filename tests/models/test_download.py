@@ -203,7 +203,7 @@ def published(teacher, site, tmp_path, monkeypatch):
     site.content = teacher[1]
     site.file = f"googlenet-{hashlib.sha256(site.content).hexdigest()[:8]}.pth"
     address = site.url.removesuffix("weights.pth")
-    entry = Published(file=site.file, top1=1.0, top5=5.0, num_classes=5, folder_url=address)
+    entry = Published(file=site.file, reported={"top1": 1.0, "top5": 5.0}, num_classes=5, folder_url=address)
     monkeypatch.setattr(weights, "PUBLISHED", {"googlenet": {"imagenet-v1": entry}})
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
     return entry

@@ -30,7 +30,10 @@ def published(teacher, tmp_path, monkeypatch):
     digest = hashlib.sha256((tmp_path / "new.pth").read_bytes()).hexdigest()[:8]
     (tmp_path / "new.pth").rename(tmp_path / f"resnet18-{digest}.pth")
     entry = Published(
-        file=f"resnet18-{digest}.pth", top1=1.0, top5=5.0, folder_url="http://127.0.0.1:9/", num_classes=6
+        file=f"resnet18-{digest}.pth",
+        reported={"top1": 1.0, "top5": 5.0},
+        folder_url="http://127.0.0.1:9/",
+        num_classes=6,
     )
     monkeypatch.setattr(weights, "PUBLISHED", {"resnet18": {"imagenet-v1": entry}})
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))

@@ -23,6 +23,12 @@ def test_sizes_are_roots_of_areas_and_ratios_are_width_by_height():
     torch.testing.assert_close(boxes[:, :2], -boxes[:, 2:])
 
 
+def test_reference_boxes_exist_in_a_network_that_is_built_without_memory():
+    with torch.device("meta"):
+        boxes = reference_boxes([8.0], [1.0])
+    assert boxes.tolist() == [[-4, -4, 4, 4]]
+
+
 @pytest.mark.parametrize(("sizes", "ratios"), [([], [1.0]), ([32], []), ([32, 0], [1.0]), ([32], [-1.0])])
 def test_sizes_and_ratios_that_make_no_box_are_refused(sizes, ratios):
     with pytest.raises(ValueError, match="above 0"):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from sightline.inference.colours import CLASS_COLOURS
 from sightline.inference.explain import Cam, ClassMap
 from sightline.inference.placement import Cells
-from sightline.report.explanation import CLASS_COLOURS, draw_cam, draw_class_map
+from sightline.report.explanation import draw_cam, draw_class_map
 from sightline.structures import ClassificationPrediction
 
 PALE = round(0.35 * 128 + 0.65 * 255)

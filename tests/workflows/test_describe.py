@@ -23,7 +23,7 @@ def test_the_arguments_reach_the_network() -> None:
 @pytest.mark.parametrize(("name", "size"), [("alexnet", 224), ("alexnet_2012", 224), ("inception_v3", 299)])
 def test_the_size_is_that_of_the_published_weights_if_there_are_any(name, size, monkeypatch) -> None:
     nothing = Architecture(layers=())
-    monkeypatch.setattr(workflow, "create_model", lambda name, **arguments: name)
+    monkeypatch.setattr(workflow, "create_backbone", lambda name, **arguments: name)
     monkeypatch.setattr(workflow, "trace", lambda model, image_size: nothing if image_size == size else None)
     description = describe(name)
     assert description.image_size == size

@@ -105,7 +105,7 @@ def test_a_run_that_may_only_be_read_can_be_measured(trained: TrainResult, monke
 
 
 def test_names_that_are_not_text_are_written_all_the_same(trained: TrainResult, tmp_path: Path) -> None:
-    result = PredictResult(class_names=("a",), rows=[Row(path="\udcff.png", top=[], error="unreadable")])
+    result = PredictResult(task="classification", class_names=("a",), rows=[Row(path="\udcff.png", error="unreadable")])
     (table,) = write_predictions(result, tmp_path / "out.csv")
     assert "\\udcff.png" in table.read_text()
 

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sightline.checkpoint import save
 from sightline.errors import CheckpointError, ConfigError, InputError, UnknownNameError
+from sightline.files import require_free
 from sightline.inference.explain import Cam, ClassMap
-from sightline.workflows.explain import check_free, draw_explanations, explain, picture_files
+from sightline.inference.proposals import Proposals
+from sightline.workflows.explain import draw_explanations, explain, picture_files
 from sightline.workflows.predict import predict
 from sightline.workflows.train import TrainResult
+from tests.inference.planted import detector, header
 
 
 class Heard:
@@ -46,7 +50,7 @@ def test_both_ways_say_what_predict_says(trained: TrainResult, squares: Path, tm
         with Image.open(file) as image:
             assert image.width > 600
     with pytest.raises(InputError, match=r"explain_cam_0\.png exists already and is not overwritten"):
-        check_free(files)
+        require_free(files)
 
 
 def test_another_class_can_be_asked_about(trained: TrainResult, squares: Path) -> None:
@@ -78,14 +82,42 @@ def test_unreadable_pictures_have_their_reason(trained: TrainResult, squares: Pa
 
 def test_what_makes_no_sense_is_refused(trained: TrainResult, squares: Path, tmp_path: Path) -> None:
     for options, said in (
-        ({"ways": ("heat",)}, "ways are cam and dense, got 'heat'"),
+        ({"ways": ("heat",)}, "ways are cam, dense, proposals, got 'heat'"),
         ({"ways": ("dense",), "stage": "c3"}, "A stage says where Grad-CAM looks"),
         ({"ways": ("cam",), "size": 32}, "A size is that of the picture for the dense map"),
+        ({"ways": ("proposals",), "class_name": "red"}, "A class is what cam and dense ask about"),
     ):
         with pytest.raises(ConfigError, match=said):
             explain(trained.run, [squares], **options)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="There is no run at"):
         explain(tmp_path / "none", [])
+
+
+@pytest.mark.slow
+def test_a_detector_shows_its_proposals(tmp_path: Path) -> None:
+    weights, picture, torn = tmp_path / "detector.safetensors", tmp_path / "a.png", tmp_path / "torn.png"
+    save(weights, detector().state_dict(), header())
+    Image.new("RGB", (144, 96), "green").save(picture)
+    torn.write_bytes(b"\x89PNG")
+    result = explain(weights, [torn, picture], ("proposals",))
+    bad, row = result.rows
+    assert (bad.found, "torn.png" in str(bad.error)) == (None, True)
+    assert isinstance(row.found, Proposals)
+    assert (result.class_names, row.found.size, len(row.found.boxes)) == (("red", "green"), (96, 144), 20)
+    files = picture_files(weights, [torn, picture], ("proposals",), tmp_path / "why")
+    assert draw_explanations(result, files) == [None, tmp_path / "why" / "explain_proposals_a.png"]
+    with Image.open(files[1]) as image:
+        assert image.width > 1000
+    for way in ("cam", "dense"):
+        said = f"--{way} is for classifiers, and faster_rcnn was trained for detection. Use --proposals."
+        with pytest.raises(InputError, match=said):
+            explain(weights, [picture], (way,))  # type: ignore[arg-type]
+
+
+def test_a_classifier_has_no_proposals(trained: TrainResult, squares: Path) -> None:
+    said = r"--proposals is for detectors, and resnet18 was trained for classification. Use --cam or --dense\."
+    with pytest.raises(InputError, match=said):
+        explain(trained.run, [squares / "test" / "red" / "0.png"], ("proposals",))
 
 
 def test_names_of_files_are_plain_and_never_alike(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 from sightline.errors import UnknownNameError
 from sightline.structures import Preprocessing
-from sightline.workflows.plan import complete
+from sightline.workflows.plan import complete, with_task
 
 
 def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, Preprocessing, str]:
@@ -27,7 +27,7 @@ def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, P
         format="made up",
     )
     report = Report(images=images, faults=(), sizes=Sizes(side, side, side, side))
-    config, preprocessing, said = complete(compose([("test", sections)]), index, report)
+    config, preprocessing, said = complete(with_task(compose([("test", sections)]), index), index, report)
     return config, preprocessing, "\n".join(said)
 
 

@@ -21,7 +21,8 @@ from typing import Any
 from sightline.data.annotations import Objects
 from sightline.data.formats.boxes import Floats, Found
 from sightline.data.formats.coco_files import PictureFolder, candidates, with_splits
-from sightline.data.formats.pictures import below, copy_pictures, require_new
+from sightline.data.formats.image_folder import require_new
+from sightline.data.formats.pictures import below, copy_pictures
 from sightline.data.index import Index, natural_order
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic

@@ -73,8 +73,7 @@ def write(index: Index, path: Path) -> Path:
     Files are copied byte for byte and keep their names; pictures from elsewhere become PNG files. Pictures that are in
     no split of a divided index are not written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataError(f"{path} is not empty. Choose a new folder to write the data set into.")
+    require_new(path)
     splits = index.splits or {"": np.arange(len(index))}
     try:
         for split, positions in splits.items():
@@ -83,6 +82,12 @@ def write(index: Index, path: Path) -> Path:
     except OSError as error:
         raise storage_error(path, error) from error
     return path
+
+
+def require_new(path: Path) -> None:
+    """Raise `DataError` when there is something at `path` that writing a data set would mix with."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError(f"{path} is not empty. Choose a new folder to write the data set into.")
 
 
 @dataclass

@@ -127,12 +127,6 @@ def text_of(path: Path) -> str:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def require_new(path: Path) -> None:
-    """Raise `DataError` when there is something at `path` that writing would mix with."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataError(f"{path} is not empty. Choose a new folder to write the data set into.")
-
-
 def copy_pictures(index: Index, folder_of: Callable[[str], Path]) -> Iterator[Copied]:
     """Write the pictures of all splits, each into the folder of its split (of "" when there are no splits).
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from sightline.data.annotations import Objects
 from sightline.data.formats.boxes import Floats, Found
-from sightline.data.formats.image_folder import is_picture
+from sightline.data.formats.image_folder import is_picture, require_new
 from sightline.data.formats.pictures import (
     Pictures,
     below,
@@ -33,7 +33,6 @@ from sightline.data.formats.pictures import (
     copy_pictures,
     folders_in,
     read_names,
-    require_new,
     split_of,
     start_of,
     text_of,

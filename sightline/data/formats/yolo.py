@@ -22,7 +22,7 @@ import yaml
 
 from sightline.data.annotations import Objects
 from sightline.data.formats.boxes import Floats, Found
-from sightline.data.formats.image_folder import is_picture
+from sightline.data.formats.image_folder import is_picture, require_new
 from sightline.data.formats.pictures import (
     below,
     composed,
@@ -30,7 +30,6 @@ from sightline.data.formats.pictures import (
     folders_in,
     pictures_below,
     read_names,
-    require_new,
     split_of,
     start_of,
     text_of,

@@ -371,7 +371,7 @@ def test_real_set(real_set: Callable[..., Path]) -> None:
     )
     assert isinstance(index.annotations, Objects)
     assert (len(index.annotations.labels), index.annotations.crowd.sum()) == (355, 3)
-    empty = [index.source.name(p) for p in range(len(index)) if not len(index.annotations.classes(p))]
+    empty = [index.source.name(p) for p in range(len(index)) if not len(index.annotations.target(p).labels)]
     assert empty == ["images/train2017/000000000508.jpg"]
     assert index.faults.lines == ()
     assert index.annotations.target(0).boxes[0].tolist() == [205, 31, 460, 355]

@@ -1,0 +1,99 @@
+"""The network of a run: built as its recipe says, filled with the weights that training starts from, partly fixed."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sightline import checkpoint
+from sightline.config import ModelConfig
+from sightline.errors import CheckpointError, ConfigError
+from sightline.models import create_backbone, create_model
+from sightline.models.backbone import Backbone
+from sightline.models.faster_rcnn import FasterRCNN
+from sightline.models.weights import LoadReport, Published, find, is_published, load_file, load_published
+
+
+def new_network(model: ModelConfig, num_classes: int) -> tuple[Backbone | FasterRCNN, LoadReport | None]:
+    """The network at the start of its training, and what came from a file.
+
+    `model` is complete, see `sightline.workflows.plan`. Raises `WeightsError` for weights that are not to be had or not for
+    this network, `ConfigError` when a stage is to be fixed that no weights have filled.
+    """
+    loaded = None
+    if model.backbone_weights != "none":
+        network, loaded = _on_trained(model, num_classes)
+    else:
+        network = create_model(model.name, num_classes=num_classes, **model.arguments)
+        if is_published(model.weights):
+            loaded = load_published(network, model.name, model.weights)
+        elif model.weights != "none":
+            loaded = load_file(network, checkpoint.run_weights(Path(model.weights)))
+    if model.freeze:
+        freeze(network, model.freeze, loaded.new if loaded else ())
+    return network, loaded
+
+
+def resumed_network(model: ModelConfig, num_classes: int) -> Backbone | FasterRCNN:
+    """The same network for weights that are loaded afterwards."""
+    network = create_model(model.name, num_classes=num_classes, **model.arguments)
+    if model.freeze:
+        network.freeze(model.freeze)
+    return network
+
+
+def published(model: ModelConfig) -> Published | None:
+    """The published weights that the network, or the classifier that it stands on, starts from; None without any.
+
+    Raises `UnknownNameError` for a name that is not published for it.
+    """
+    if is_published(model.weights):
+        return find(model.name, model.weights)
+    if is_published(model.backbone_weights):
+        return find(str(model.arguments.get("backbone")), model.backbone_weights)
+    return None
+
+
+def header_of(weights: str) -> checkpoint.Header | None:
+    """What a run or a weights file of ours says of its network; None for other files, and for no file."""
+    path = Path(weights)
+    path = path / "weights" / "best.safetensors" if path.is_dir() else path
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    try:
+        return checkpoint.load(path).header
+    except CheckpointError:  # tensors of someone else, which say nothing about their network
+        return None
+
+
+def freeze(network: Backbone | FasterRCNN, stage: str, untrained: tuple[str, ...]) -> None:
+    """Fix the network up to a stage; raises `ConfigError` when that would fix what no file has filled."""
+    network.freeze(stage)
+    fixed = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    if fixed & set(untrained):
+        raise ConfigError(
+            f"--freeze {stage} would fix {', '.join(sorted(fixed & set(untrained)))}, which the weights do not fit and which "
+            "is untrained. Use the stem that the weights were made for, such as --set model.arguments.stem=imagenet."
+        )
+
+
+def told(loaded: LoadReport) -> str:
+    """What came from a file, in a line for people."""
+    new = f"; new and untrained: {', '.join(loaded.new)}" if loaded.new else ""
+    parts = sorted({name.partition(".")[0] for name in loaded.left_out})
+    left_out = f"; not used: {len(loaded.left_out)} tensors of {', '.join(parts)}" if parts else ""
+    return f"weights: {loaded.loaded} tensors from {loaded.source}{new}{left_out}"
+
+
+def _on_trained(model: ModelConfig, num_classes: int) -> tuple[Backbone | FasterRCNN, LoadReport]:
+    """A detector on a trained classifier, which is filled first: the detector's head may be made of the classifier's own."""
+    arguments: dict[str, Any] = dict(model.arguments)
+    name, own = arguments.pop("backbone"), arguments.pop("backbone_arguments", {})
+    backbone = create_backbone(name, **own)
+    if is_published(model.backbone_weights):
+        loaded = load_published(backbone, name, model.backbone_weights)
+    else:
+        loaded = load_file(backbone, checkpoint.run_weights(Path(model.backbone_weights)))
+    heads = tuple(f"{head}." for head in (backbone.head, *backbone.auxiliary_heads))  # a detector has none of them
+    network = create_model(model.name, num_classes=num_classes, backbone=backbone, **arguments)
+    new = tuple(f"backbone.body.{name}" for name in loaded.new if not name.startswith(heads))
+    return network, replace(loaded, new=new)

@@ -1,0 +1,59 @@
+"""The pictures of a data set as a network is shown them: with a class each, or with boxes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from sightline.config import RunConfig
+from sightline.data.annotations import ClassLabels
+from sightline.data.box_transforms import eval_boxes, train_boxes
+from sightline.data.dataset import JointSamples, Samples
+from sightline.data.index import Index
+from sightline.data.loader import BATCH_PIXELS
+from sightline.data.transforms import Views, eval_transform, train_transforms
+from sightline.errors import InputError
+from sightline.structures import Shape, WholePicture
+from sightline.tasks import TASKS
+from sightline.tasks.task import Task
+
+
+def task_of(index: Index) -> Literal["classification", "detection"]:
+    """What can be learned from the annotations: the name of a task."""
+    return "classification" if isinstance(index.annotations, ClassLabels) else "detection"
+
+
+def create_task(config: RunConfig, class_names: tuple[str, ...]) -> Task:
+    """The task of a configuration in which it is decided."""
+    assert config.task is not None
+    arguments = {"label_smoothing": config.training.label_smoothing} if config.task == "classification" else {}
+    return TASKS[config.task](class_names, **arguments)
+
+
+def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
+    """The training pictures, augmented anew in each epoch."""
+    positions = index.positions("train")
+    if isinstance(shape, WholePicture):
+        return JointSamples(index, positions, train_boxes(config.boxes, shape), seed=config.seed)
+    transforms = train_transforms(config.augmentation, shape.crop, config.training.epochs, shape.mean)
+    return Samples(index, positions, transforms, seed=config.seed, mix=config.augmentation.mixing())
+
+
+def evaluation_samples(index: Index, positions: Sequence[int] | np.ndarray, shape: Shape, crops: Views = 1) -> Samples:
+    """The pictures at `positions` as they are, resized (and cropped). Raises `InputError` for crops of whole pictures."""
+    if isinstance(shape, WholePicture):
+        if crops != 1:
+            raise InputError(f"--crops {crops} is for classifiers: a detector sees whole pictures. Leave it out.")
+        return JointSamples(index, positions, eval_boxes(shape))
+    return Samples(index, positions, eval_transform(shape, crops))
+
+
+def evaluation_batch(shape: Shape, most: int) -> int:
+    """How many pictures are looked at together: `most`, and fewer whole ones when they are large.
+
+    >>> evaluation_batch(WholePicture(shorter=600, longer=1000), most=64)
+    3
+    """
+    return (
+        min(most, max(1, BATCH_PIXELS // (shape.shorter * shape.longer))) if isinstance(shape, WholePicture) else most
+    )

@@ -1,0 +1,119 @@
+"""What was left open for a detector: the size of its pictures, its reference boxes, the classifier that it stands on."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.config import ModelConfig, RunConfig
+from sightline.data.annotations import Objects
+from sightline.data.box_transforms import resized_size
+from sightline.data.checks import Report
+from sightline.data.index import Index
+from sightline.errors import ConfigError, DataError
+from sightline.models import BACKBONES, DETECTOR_BACKBONE, create_model
+from sightline.models.faster_rcnn import FasterRCNN
+from sightline.ops.anchors import fit, fit_levels, recall
+from sightline.structures import WholePicture
+from sightline.workflows.network import header_of, published
+
+SHORTER, LONGER = 600, 1000
+"""Sides of a detector's pictures, in pixels (Ren et al. 2015, section 3.3)."""
+
+AUTO = "auto"
+RATIOS, SIZES = 3, 3
+"""Reference boxes that are fitted: ratios, and sizes on a single map."""
+
+
+def whole_pictures(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, WholePicture]:
+    """The size that pictures are resized to."""
+    entry, size = published(config.model), config.data.image_size
+    if entry is not None and isinstance(entry.preprocessing, WholePicture) and size is None:
+        said.append(f"shorter side {entry.preprocessing.shorter} px, as for the published weights")
+        shape = entry.preprocessing
+    else:
+        median = report.sizes.shorter_median if report.sizes else SHORTER
+        chosen = size or min(SHORTER, median)
+        # Values as the classifier below is used to: those of GoogLeNet are not those of the others.
+        values = {} if entry is None else {"mean": entry.preprocessing.mean, "std": entry.preprocessing.std}
+        shape = WholePicture(shorter=chosen, longer=round(chosen * LONGER / SHORTER), **values)
+        if size is None:
+            said.append(
+                f"shorter side {chosen} px (that of the pictures is {median} px); the longer one up to {shape.longer}"
+            )
+    return replace(config, data=replace(config.data, image_size=shape.shorter)), shape
+
+
+def arguments(config: RunConfig, index: Index, report: Report, shape: WholePicture, said: list[str]) -> RunConfig:
+    """Arguments of the detector that were left open."""
+    model = config.model
+    if model.name != "faster_rcnn":
+        if model.backbone_weights != "none":
+            raise ConfigError(f"model.backbone_weights: {model.name} has a backbone of its own; use model=faster_rcnn.")
+        own: dict[str, Any] = {"norm_eps": 0.0} if model.name.endswith("_fpn") and published(model) else {}
+        return replace(config, model=replace(model, arguments={**own, **model.arguments}))
+    model = replace(model, arguments={**model.arguments, **_backbone(model)})
+    if published(model) is None or model.weights == "none":
+        model = _reference_boxes(model, index, report, shape, said)
+    return replace(config, model=model)
+
+
+def _backbone(model: ModelConfig) -> dict[str, Any]:
+    """Name and arguments of the classifier: those of the run that it comes from, where it comes from one."""
+    header = header_of(model.backbone_weights)
+    name = model.arguments.get("backbone") or (header.architecture if header else DETECTOR_BACKBONE)
+    own: dict[str, Any] = {}
+    if header is not None and header.architecture == name:
+        own = {key: value for key, value in header.arguments.items() if key not in ("zero_init", "auxiliary")}
+    if name.startswith("resnet") and model.backbone_weights == "none" and model.weights == "none":
+        own["zero_init"] = True
+    if name in BACKBONES and name.startswith(("googlenet", "inception")):
+        own["auxiliary"] = False  # a detector has no use for them
+    return {"backbone": name, "backbone_arguments": {**own, **model.arguments.get("backbone_arguments", {})}}
+
+
+def _reference_boxes(
+    model: ModelConfig, index: Index, report: Report, shape: WholePicture, said: list[str]
+) -> ModelConfig:
+    """Sizes and ratios fitted to the training boxes where none are given, and how many boxes they come near to."""
+    given = dict(model.arguments.get("proposing", {}))
+    if given.get("sizes", AUTO) != AUTO:
+        return model
+    given.pop("sizes", None)
+    boxes = _boxes(index, report, shape)
+    with torch.device("meta"):
+        network = create_model(model.name, num_classes=1, **{**model.arguments, "proposing": given})
+    assert isinstance(network, FasterRCNN)
+    strides = network.rpn.strides
+    if len(strides) == 1:
+        sizes, ratios = fit(boxes, SIZES, RATIOS)
+        levels, flat = [sizes], [strides[0]] * len(sizes)
+    else:
+        ratios = fit(boxes, 1, RATIOS)[1]
+        levels = [[size] for size in fit_levels(boxes, given.get("ratios", ratios), strides)]
+        flat = list(strides)
+    fitted = {"sizes": levels, "ratios": ratios, **given}
+    reached = recall(boxes, [size for level in levels for size in level], fitted["ratios"], flat)
+    named = ", ".join(f"{size:g}" for level in levels for size in level)
+    said.append(
+        f"reference boxes of {named} px and width:height {', '.join(f'{ratio:g}' for ratio in fitted['ratios'])}, fitted to the "
+        f"training boxes: {reached:.1%} of them overlap one by 0.5 or more"
+    )
+    return replace(model, arguments={**model.arguments, "proposing": fitted})
+
+
+def _boxes(index: Index, report: Report, shape: WholePicture) -> Tensor:
+    """(n, 4) the training boxes, in pixels of the resized pictures."""
+    assert isinstance(index.annotations, Objects)
+    found = []
+    for position in index.positions("train"):
+        rows = index.annotations.rows(int(position))
+        sides = report.sides.get(int(position))
+        if sides is not None:
+            found.append(index.annotations.boxes[rows] * (resized_size(sides, shape)[0] / sides[0]))
+    boxes = np.concatenate([np.empty((0, 4), np.float32), *found])
+    if not len(boxes):
+        raise DataError("The pictures of the train split have no boxes: there is nothing to learn from.")
+    return torch.from_numpy(boxes.astype(np.float32))
