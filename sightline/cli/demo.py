@@ -15,10 +15,10 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and pictures.")] = Path("runs/demo"),
     as_json: Json = False,
 ) -> None:
-    """Do everything once, on the sample digits.
+    """Do everything once, on sample data.
 
-    Writes them, trains, evaluates on the test split, labels some and draws pictures. It takes some minutes on two cores and needs no
-    network connection.
+    A classifier learns handwritten digits, then a detector learns to find them on photographs: each is trained, measured on pictures
+    that were held back, used, and drawn. It takes some minutes on two cores and needs no network connection.
     """
     from sightline.workflows import demo as workflow
 
@@ -27,10 +27,12 @@ def demo(
     if as_json:
         print_json(result)
         return
-    print_evaluation(result["test"])
-    print()
-    print(f"data:     {result['data']}")
-    print(f"run:      {result['run']}")
+    for title, part in (("digits", result["classification"]), ("digits on photographs", result["detection"])):
+        print(f"== {title}")
+        print_evaluation(part["test"])
+        print(f"data:     {part['data']}")
+        print(f"run:      {part['run']}")
+        print()
     for picture in result["pictures"]:
         print(f"picture:  {picture}")
     print(f"Everything took {duration(result['seconds'])}.")

@@ -13,8 +13,20 @@ from sightline.data.samples import write_scenes
 from sightline.workflows import demo as demo_workflow
 from sightline.workflows import evaluate as evaluate_workflow
 from sightline.workflows import predict as predict_workflow
-from sightline.workflows.predict import PredictResult, Row
+from sightline.workflows.predict import FoundObject, PredictResult, Row
 
+FOUND: dict[str, Any] = {
+    "run": "runs/found",
+    "task": "detection",
+    "split": "test",
+    "images": 7,
+    **{"AP": 0.5, "AP50": 0.9, "AP75": 0.4, "APs": None, "APm": 0.5, "APl": 0.6, "AR1": 0.2, "AR10": 0.6, "AR100": 0.7},
+    "per_class": [
+        {"name": "cat", "ap": 0.5, "ap50": 0.9, "objects": 3},
+        {"name": "dog", "ap": None, "ap50": None, "objects": 0},
+    ],
+    "errors": {"class": {"count": 2, "ap50_gained": 0.05}, "missed": {"count": 1, "ap50_gained": None}},
+}
 EVALUATION: dict[str, Any] = {
     "run": "runs/first",
     "data": "digits",
@@ -41,11 +53,11 @@ def rows(count: int) -> list[Row]:
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    calls = SimpleNamespace(rows=rows(2), inputs=None, written=None)
+    calls = SimpleNamespace(rows=rows(2), task="classification", inputs=None, written=None)
 
     def predict(run: Any, inputs: Any, *, listener: Any) -> PredictResult:
         calls.inputs = (run, inputs)
-        return PredictResult(task="classification", class_names=("cat", "dog"), rows=calls.rows)
+        return PredictResult(task=calls.task, class_names=("cat", "dog"), rows=calls.rows)
 
     def write_predictions(result: PredictResult, out: Path, overwrite: bool = False) -> list[Path]:
         calls.written = (out, overwrite)
@@ -83,6 +95,27 @@ def test_evaluate_for_people(cli, monkeypatch) -> None:
     assert ["class", "precision", "recall", "F1", "pictures"] in lines
     assert ["cat", "0.500", "1.000", "0.667", "20"] in lines
     assert ["dog", "-", "-", "-", "0"] in lines
+
+
+def test_a_detectors_evaluation_for_people(cli, monkeypatch) -> None:
+    monkeypatch.setattr(
+        evaluate_workflow, "evaluate", lambda run, data, **others: {**FOUND, "voc07": 0.8, "voc10": 0.81}
+    )
+    lines = [line.split() for line in cli("evaluate", "runs/found", "--voc").out.splitlines()]
+    assert lines[0][:8] == ["AP", "0.500", "AP50", "0.900", "AP75", "0.400", "APs", "-"]
+    assert lines[1][-4:] == ["voc07", "0.800", "voc10", "0.810"]
+    assert ["cat", "0.500", "0.900", "3"] in lines
+    assert ["dog", "-", "-", "0"] in lines
+    assert ["class", "2", "0.050"] in lines
+    assert ["missed", "1", "-"] in lines
+
+
+def test_a_detectors_predictions_for_people(cli, predicted) -> None:
+    objects = [FoundObject(label=name, score=score, box=(0, 0, 5, 5)) for name, score in (("cat", 0.9), ("dog", 0.2))]
+    predicted.rows, predicted.task = [Row(path="a.png", objects=objects), Row(path="b.png")], "detection"
+    lines = [line.split() for line in cli("predict", "runs/found", "b/").out.splitlines()]
+    assert ["a.png", "1", "1", "cat"] in lines
+    assert ["b.png", "0"] in lines
 
 
 def test_evaluate_shows_the_weakest_of_many_classes(cli, monkeypatch) -> None:
@@ -222,10 +255,8 @@ def test_sample_writes_scenes_where_they_are_asked_for(cli, tmp_path, monkeypatc
 
 def test_demo_says_where_everything_lies(cli, monkeypatch) -> None:
     result = {
-        "data": "d/digits",
-        "run": "d/run",
-        "test": EVALUATION,
-        "predictions": [],
+        "classification": {"data": "d/digits", "run": "d/run", "test": EVALUATION, "predictions": 30},
+        "detection": {"data": "d/scenes", "run": "d/detector", "test": FOUND, "predictions": 30},
         "pictures": ["d/run/pictures/curves.png"],
         "seconds": 61.0,
     }
@@ -233,7 +264,7 @@ def test_demo_says_where_everything_lies(cli, monkeypatch) -> None:
     monkeypatch.setattr(demo_workflow, "demo", lambda out, listener: asked.append(out) or result)
     done = cli("demo", "--out", "d")
     assert (done.code, asked) == (0, [Path("d")])
-    for word in ("top1 0.9000", "d/digits", "d/run", "d/run/pictures/curves.png", "1:01"):
+    for word in ("top1 0.9000", "AP50 0.900", "d/digits", "d/run", "d/scenes", "d/run/pictures/curves.png", "1:01"):
         assert word in done.out
     assert json.loads(cli("demo", "--json").out) == result
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import main
+from sightline.data.samples import write_scenes
 from sightline.workflows import demo as demo_workflow
 
 pytestmark = pytest.mark.slow
@@ -158,11 +159,18 @@ def test_the_demo_leaves_what_it_names(tmp_path, monkeypatch, capsys) -> None:
         "data": {"image_size": 16},
         "model": {"arguments": {"stem": "imagenet"}},
     }
-    monkeypatch.setattr(demo_workflow, "RECIPE", quick)
+    monkeypatch.setattr(demo_workflow, "CLASSIFIER", quick)
+    small = {**demo_workflow.DETECTOR, "training": {"epochs": 1, "batch_size": 4, "precision": "float32"}}
+    monkeypatch.setattr(demo_workflow, "DETECTOR", small)
+    few = {"train": 4, "val": 2, "test": 3}
+    monkeypatch.setattr(demo_workflow, "write_scenes", lambda out: write_scenes(out, counts=few))
     assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["test"]["images"] == 359
-    assert len(result["predictions"]) >= 20
-    names = {Path(path).name for path in result["pictures"]}
-    assert names >= {"curves.png", "confusion_test.png", "predictions.png"}
-    assert all(Path(path).is_file() for path in [*result["pictures"], Path(result["run"]) / "recipe.toml"])
+    assert result["classification"]["test"]["images"] == 359
+    assert result["detection"]["test"]["images"] == 3
+    names = {"/".join(Path(path).parts[-3::2]) for path in result["pictures"]}
+    assert names >= {f"{run}/{name}.png" for run in ("classifier", "detector") for name in ("curves", "predictions")}
+    assert names >= {"classifier/confusion_test.png", "detector/detections_test.png"}
+    assert any("explain_proposals" in name for name in names)
+    runs = [Path(result[part]["run"]) / "recipe.toml" for part in ("classification", "detection")]
+    assert all(Path(path).is_file() for path in [*result["pictures"], *runs])

@@ -19,10 +19,13 @@ from sightline.training.distributed import World
 from sightline.training.optim import build_optimizer, lr_factor
 from sightline.training.runlog import Silence
 from sightline.training.trainer import train_step
-from sightline.workflows.plan import complete
+from sightline.workflows.plan import complete, with_task
 from sightline.workflows.train import _job
+from tests.workflows.discs import write_discs
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+DETECTORS = [path for path in RECIPES if read_recipe(path)["model"]["name"] == "faster_rcnn"]
+CLASSIFIERS = [path for path in RECIPES if path not in DETECTORS]
 IMAGENET = [path for path in RECIPES if path.stem.startswith("imagenet")]
 PAPERS = [path for path in IMAGENET if path.stem != "imagenet_resnet50"]
 SYNSETS = ("n01440764", "n02012849", "n03126707")
@@ -52,16 +55,36 @@ def composed(path: Path, **sections: Any) -> RunConfig:
     return compose([(path.name, read_recipe(path)), ("test", sections)])
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def planned(path: Path, index: Index, report: Report, **sections: Any) -> tuple[RunConfig, Any]:
+    """The configuration and the shape of the pictures; what the recipe says stands."""
+    written = read_recipe(path)
+    config = with_task(composed(path, training={"precision": "float32"}, **sections), index)
+    config, shape, _ = complete(config, index, report)
+    for section, values in written.items():
+        for name, value in values.items() if isinstance(values, dict) else ():
+            kept = getattr(getattr(config, section), name)
+            kept = {key: kept[key] for key in value} if isinstance(value, dict) else kept
+            assert (list(kept) if isinstance(kept, tuple) else kept) == value, f"{section}.{name}"
+    return config, shape
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=lambda path: path.stem)
+def test_a_detectors_recipe_is_planned_as_it_is_written_and_its_network_built(path: Path, tmp_path: Path) -> None:
+    index = read(write_discs(tmp_path / "discs", {"train": 3, "val": 2}))
+    config, shape = planned(path, index, check(index))
+    assert shape.shorter == read_recipe(path)["data"]["image_size"]
+    with torch.device("meta"):
+        model = create_model(config.model.name, num_classes=2, **config.model.arguments)
+        if config.model.freeze:
+            model.freeze(config.model.freeze)
+
+
+@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
 def test_a_recipe_is_planned_as_it_is_written_and_its_network_built(
     path: Path, looked_at: tuple[Index, Report]
 ) -> None:
     written = read_recipe(path)
-    config, preprocessing, _ = complete(composed(path, training={"precision": "float32"}), *looked_at)
-    for section, values in written.items():
-        for name, value in values.items():
-            kept = getattr(getattr(config, section), name)
-            assert (list(kept) if isinstance(kept, tuple) else kept) == value, f"{section}.{name}"
+    config, preprocessing = planned(path, *looked_at)
     assert preprocessing.crop == written.get("data", {}).get("image_size", preprocessing.crop)
     with torch.device("meta"):
         model = create_model(config.model.name, num_classes=1000, **config.model.arguments)
@@ -122,7 +145,7 @@ def test_a_papers_recipe_follows_the_paper(name: str) -> None:
 def test_an_imagenet_recipe_takes_a_step(path: Path, looked_at: tuple[Index, Report], tmp_path: Path) -> None:
     # The small stem spares VGG's 100 million weights that read 7 x 7 cells; the recipe's own stem is built above.
     small = {"data": {"image_size": 64}, "training": {"batch_size": 4, "precision": "float32"}}
-    config = composed(path, model={"arguments": {"stem": "small"}}, **small)
+    config = with_task(composed(path, model={"arguments": {"stem": "small"}}, **small), looked_at[0])
     config, preprocessing, _ = complete(config, *looked_at)
     job = _job(tmp_path, looked_at[0], config, preprocessing, Silence(), World(), fresh=True)
     job.model.train()
