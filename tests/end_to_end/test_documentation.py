@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.main import main
+from sightline.data import samples
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/getting-started.md", "docs/how-to/explain.md"]
+PAGES = ["README.md", "docs/getting-started.md", "docs/how-to/explain.md", "docs/how-to/detect.md"]
 
 # As written, but one epoch on fewer pixels: the page is tested, not the network.
 QUICK = [
@@ -21,6 +22,17 @@ QUICK = [
     "--set",
     "training.precision=float32",
 ]
+# A detector, narrower too, on a few scenes.
+QUICK_DETECTOR = ["--set", "data.image_size=64"]
+QUICK_DETECTOR += [
+    "--set",
+    'model.arguments.stages=["c2"]',
+    "--set",
+    "model.arguments.width=16",
+    "--set",
+    "model.arguments.hidden=32",
+]
+SCENES = {"train": 8, "val": 2, "test": 3}
 
 
 def commands(page: str) -> list[str]:
@@ -50,10 +62,12 @@ def test_commands_that_do_no_work_can_be_parsed(page, capsys) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_the_page_work(page, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(samples, "SCENES", SCENES)
+    monkeypatch.setattr(samples.write_scenes, "__defaults__", (0, SCENES))
     for line in commands(page):
         words = line.split()[1:]
         if words[0] == "train" and "--help" not in words:
-            words += QUICK
+            words += [*QUICK[:2], *QUICK[-2:], *QUICK_DETECTOR] if "faster_rcnn" in words else QUICK
         assert main(words) == 0, f"{line}\n{capsys.readouterr().err}"
         assert capsys.readouterr().out
 

@@ -1,12 +1,14 @@
 """A run killed with SIGKILL in the middle of an epoch and resumed ends with the bits of the run that was never killed."""
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ SETTINGS = {
     "augmentation.mixup": 0.2,
     "optimizer.lr": 0.01,
 }
+# Quick, and with dropout, whose draws a resume has to find again.
+GOOGLENET = {"model.name": "googlenet", "model.arguments.auxiliary": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +55,9 @@ def command(*arguments: object, processes: int) -> subprocess.Popen[bytes]:
     )
 
 
-def train(
-    data: Path, out: Path, name: str, *, workers: int, processes: int, epochs: int = 4
-) -> subprocess.Popen[bytes]:
-    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "data.workers": workers}.items()]
-    place = ("--name", name, "--out", out, "--epochs", epochs)
-    return command(data, *place, *settings, processes=processes)
+def train(data: Path, out: Path, name: str, *, workers: int, processes: int) -> subprocess.Popen[bytes]:
+    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **GOOGLENET, "data.workers": workers}.items()]
+    return command(data, "--name", name, "--out", out, "--epochs", 3, *settings, processes=processes)
 
 
 def finish(process: subprocess.Popen[bytes], code: int = 0) -> dict[str, object]:
@@ -87,23 +88,43 @@ def descendants(pid: int) -> list[int]:
     return below + [deeper for child in below for deeper in descendants(child)]
 
 
-@pytest.mark.parametrize(("workers", "processes"), [(0, 1), (2, 1), (0, 2)])
-def test_kill_and_resume(pictures: Path, tmp_path: Path, workers: int, processes: int) -> None:
-    finish(train(pictures, tmp_path, "whole", workers=workers, processes=processes))
+@pytest.fixture(scope="module")
+def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The run that was never killed, by its number of processes. How many workers load the pictures changes nothing in it."""
 
-    cut = train(pictures, tmp_path, "cut", workers=workers, processes=processes)
-    wait_for_step(tmp_path / "cut", 9, cut)  # 6 steps an epoch: within the second
+    @functools.cache
+    def run(processes: int) -> Path:
+        out = tmp_path_factory.mktemp("whole")
+        finish(train(pictures, out, "whole", workers=0, processes=processes))
+        return out / "whole"
+
+    return run
+
+
+def same_weights(run: Path, other: Path, *names: str) -> None:
+    for name in names:
+        files = [folder / "weights" / f"{name}.safetensors" for folder in (run, other)]
+        assert files[0].read_bytes() == files[1].read_bytes(), name
+        assert len(load_file(files[0])) > 50
+
+
+def kill_in_the_second_epoch(cut: subprocess.Popen[bytes], run: Path) -> None:
+    wait_for_step(run, 8, cut)  # 6 steps an epoch
     for pid in (cut.pid, *descendants(cut.pid)):
         os.kill(pid, signal.SIGKILL)
     cut.communicate()
-    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
-    assert 9 <= max(steps) < 24, "the run was to be killed before its end"
+    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert 8 <= max(steps) < 18, "the run was to be killed before its end"
 
+
+@pytest.mark.parametrize(("workers", "processes"), [(0, 1), (2, 1), (0, 2)])
+def test_kill_and_resume(
+    pictures: Path, tmp_path: Path, whole: Callable[[int], Path], workers: int, processes: int
+) -> None:
+    cut = train(pictures, tmp_path, "cut", workers=workers, processes=processes)
+    kill_in_the_second_epoch(cut, tmp_path / "cut")
     finish(command("--resume", tmp_path / "cut", processes=processes))
-    for name in ("last", "best"):
-        files = [tmp_path / run / "weights" / f"{name}.safetensors" for run in ("whole", "cut")]
-        assert files[0].read_bytes() == files[1].read_bytes(), name
-    assert len(load_file(files[0])) > 100
+    same_weights(whole(processes), tmp_path / "cut", "last", "best")
 
 
 @pytest.fixture(scope="module")
@@ -131,46 +152,59 @@ DETECTOR = {
 
 
 def train_detector(
-    data: Path, out: Path, name: str, *, workers: int, processes: int, **more: object
+    data: Path, out: Path, name: str, *, workers: int, processes: int, epochs: int = 3, **more: object
 ) -> subprocess.Popen[bytes]:
     settings = {**DETECTOR, "data.workers": workers, **{key.replace("_0_", "."): value for key, value in more.items()}}
     line = [f"--set={key}={value}" for key, value in settings.items()]
-    return command(data, "--name", name, "--out", out, "--epochs", 3, *line, processes=processes)
+    return command(data, "--name", name, "--out", out, "--epochs", epochs, *line, processes=processes)
+
+
+@pytest.fixture(scope="module")
+def whole_detector(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """As `whole`."""
+
+    @functools.cache
+    def run(processes: int) -> Path:
+        out = tmp_path_factory.mktemp("whole")
+        finish(train_detector(discs, out, "whole", workers=0, processes=processes))
+        return out / "whole"
+
+    return run
 
 
 @pytest.mark.parametrize(("workers", "processes"), [(2, 1), (0, 2)])
-def test_kill_and_resume_a_detector(discs: Path, tmp_path: Path, workers: int, processes: int) -> None:
-    finish(train_detector(discs, tmp_path, "whole", workers=workers, processes=processes))
+def test_kill_and_resume_a_detector(
+    discs: Path, tmp_path: Path, whole_detector: Callable[[int], Path], workers: int, processes: int
+) -> None:
     cut = train_detector(discs, tmp_path, "cut", workers=workers, processes=processes)
-    wait_for_step(tmp_path / "cut", 9, cut)  # 6 steps an epoch: within the second
-    for pid in (cut.pid, *descendants(cut.pid)):
-        os.kill(pid, signal.SIGKILL)
-    cut.communicate()
+    kill_in_the_second_epoch(cut, tmp_path / "cut")
     finish(command("--resume", tmp_path / "cut", processes=processes))
-    files = [(tmp_path / run / "weights" / "last.safetensors").read_bytes() for run in ("whole", "cut")]
-    assert files[0] == files[1]
+    same_weights(whole_detector(processes), tmp_path / "cut", "last")
 
 
-def test_one_and_two_processes_agree_on_a_detector(discs: Path, tmp_path: Path) -> None:
+def test_one_and_two_processes_agree_on_a_detector(
+    discs: Path, tmp_path: Path, whole_detector: Callable[[int], Path]
+) -> None:
     """The same pictures, augmentation and drawn boxes: with batch statistics left alone the first ten losses agree to 1e-4."""
-    finish(train_detector(discs, tmp_path, "start", workers=0, processes=1))
     losses = []
     for processes in (1, 2):
         frozen = {
             "training_0_freeze_norm": "true",
-            "model_0_weights": tmp_path / "start",
+            "model_0_weights": whole_detector(1),
             "boxes_0_scale": "[1.0, 1.0]",
         }
         whole = {"boxes_0_crop": 0.0}  # all pictures of one size: padding would be another where batches are
-        finish(train_detector(discs, tmp_path, str(processes), workers=0, processes=processes, **frozen, **whole))
+        more = {**frozen, **whole, "epochs": 2}
+        finish(train_detector(discs, tmp_path, str(processes), workers=0, processes=processes, **more))
         records = [json.loads(text) for text in (tmp_path / str(processes) / "log.jsonl").read_text().splitlines()]
         losses.append([record["loss"] for record in records if record["event"] == "step"][:10])
     assert len(losses[0]) == 10
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-4)
 
 
-def test_term_saves_within_the_epoch_and_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
-    finish(train(pictures, tmp_path, "whole", workers=0, processes=1))
+def test_term_saves_within_the_epoch_and_says_how_to_go_on(
+    pictures: Path, tmp_path: Path, whole: Callable[[int], Path]
+) -> None:
     cut = train(pictures, tmp_path, "cut", workers=0, processes=1)
     wait_for_step(tmp_path / "cut", 8, cut)
     cut.terminate()
@@ -180,13 +214,14 @@ def test_term_saves_within_the_epoch_and_says_how_to_go_on(pictures: Path, tmp_p
     saved = sorted(path.name for path in (tmp_path / "cut" / "state").iterdir())
     assert int(saved[-1].removeprefix("step-")) % 6 != 0, "the state is of the step at which it stopped"
     finish(command("--resume", tmp_path / "cut", processes=1))
-    files = [(tmp_path / run / "weights" / "last.safetensors").read_bytes() for run in ("whole", "cut")]
-    assert files[0] == files[1]
+    same_weights(whole(1), tmp_path / "cut", "last")
 
 
 def test_one_and_two_processes_agree(pictures: Path, tmp_path: Path) -> None:
     """The same global batches: with batch statistics left alone the first ten losses agree to 1e-4."""
-    finish(train(pictures, tmp_path, "start", workers=0, processes=1, epochs=1))
+    # A network without dropout, which each process draws for itself.
+    settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
+    finish(command(pictures, "--name", "start", "--out", tmp_path, "--epochs", 1, *settings, processes=1))
     losses = []
     for processes in (1, 2):
         # Frozen statistics are for networks that have some: without, an untrained one multiplies any rounding step by step.
