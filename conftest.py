@@ -12,6 +12,18 @@ from collections.abc import Iterator
 
 import pytest
 
+# Examples in docstrings that train: slow, as a test that does so would be.
+LONG_EXAMPLES = {"sightline.workflows.train.train"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests from end to end come first: each takes long, and at the end all other processes would wait for the last of them."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    for item in items:
+        if item.name in LONG_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_disk() -> Iterator[None]:

@@ -15,6 +15,7 @@ from sightline.data.index import Index
 from sightline.data.scenes import scenes
 from sightline.data.sources import TensorSource
 from sightline.data.splits import with_splits
+from sightline.errors import DataError
 from sightline.files import storage_error
 
 DIGIT_SIDE = 32
@@ -64,6 +65,10 @@ def _divided_digits(seed: int) -> Index:
 
 def _finished(out: Path, write: Callable[[Path], object]) -> Path:
     """`out` with all that `write` puts into a folder; one that was not finished is never taken for the set."""
+    if not out.name:
+        raise DataError(
+            f"{out} is the folder that you are in: name a new one for the sample data, such as {out / 'sample'}."
+        )
     image_folder.require_new(out)
     unfinished = out.with_name(f".{out.name}.partial")
     try:

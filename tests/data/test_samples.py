@@ -48,6 +48,11 @@ def test_nothing_is_overwritten(
         write(tmp_path / "file")
 
 
+def test_the_folder_one_is_in_is_not_taken() -> None:
+    with pytest.raises(DataError, match="name a new one for the sample data, such as sample"):
+        write_digits(Path())
+
+
 @pytest.mark.parametrize(
     "write", [write_digits, lambda out: write_scenes(out, 0, {"train": 1})], ids=["digits", "scenes"]
 )
