@@ -191,8 +191,44 @@ class DetectionPrediction:
             )
 
 
-Target = ClassificationTarget | DetectionTarget
-Prediction = ClassificationPrediction | DetectionPrediction
+IGNORED = 255
+"""In masks: a pixel whose class is not known. It is neither learned nor measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationTarget:
+    """The true class of each pixel of an image.
+
+    Raises `ValueError` for a mask of another shape or type.
+    """
+
+    mask: Tensor
+    """(H, W) uint8, 0..K-1, or `IGNORED`."""
+
+    def __post_init__(self) -> None:
+        if self.mask.ndim != 2 or self.mask.dtype != torch.uint8:
+            raise ValueError(f"expected an (H, W) uint8 mask, got {tuple(self.mask.shape)} {self.mask.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationPrediction:
+    """What a segmenter says of each pixel of one image, in the size of the image as it was given. Everything is on the CPU."""
+
+    labels: Tensor
+    """(H, W) uint8, 0..K-1, the most probable class."""
+    scores: Tensor
+    """(H, W) float32, 0..1, its probability."""
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 2 or self.labels.dtype != torch.uint8 or self.scores.shape != self.labels.shape:
+            raise ValueError(
+                f"expected (H, W) uint8 labels and as many scores, got {tuple(self.labels.shape)} {self.labels.dtype} "
+                f"and {tuple(self.scores.shape)}"
+            )
+
+
+Target = ClassificationTarget | DetectionTarget | SegmentationTarget
+Prediction = ClassificationPrediction | DetectionPrediction | SegmentationPrediction
 
 
 @dataclass(frozen=True, slots=True)

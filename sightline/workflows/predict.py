@@ -82,7 +82,7 @@ def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener
         elif isinstance(outcome, ClassificationPrediction):
             top = [(predictor.class_names[label], round(score, 6)) for label, score in outcome.top(TOP)]
             rows.append(Row(path=str(path), top=top))
-        else:
+        elif isinstance(outcome, DetectionPrediction):
             rows.append(Row(path=str(path), objects=_objects(outcome, predictor.class_names)))
     return PredictResult(task=predictor.task.name, class_names=predictor.class_names, rows=rows)
 
