@@ -110,6 +110,8 @@ def _with_absent_classes(index: Index) -> Index:
     absent = [name for name, count in counts.items() if not count]
     if len(absent) == len(counts):
         raise DataError("The pictures of the train split have no boxes: there is nothing to learn from.")
+    if "val" in index.splits and not sum(index.class_counts("val").values()):
+        raise DataError("The pictures of the val split have no boxes: nothing says which weights are the best.")
     if not absent:
         return index
     named = f"{', '.join(absent[:_NAMED])}{' ...' if len(absent) > _NAMED else ''}"

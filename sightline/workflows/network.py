@@ -65,6 +65,23 @@ def header_of(weights: str) -> checkpoint.Header | None:
         return None
 
 
+def inherited(model: ModelConfig) -> dict[str, Any]:
+    """The arguments that a run or a weights file of ours was built with: other ones would load and be less accurate.
+
+    Raises `ConfigError` when one of them was given otherwise.
+    """
+    header = header_of(model.weights)
+    if header is None:
+        return {}
+    kept = {name: value for name, value in header.arguments.items() if name != "zero_init"}
+    for name, value in kept.items():
+        if model.arguments.get(name, value) != value:
+            raise ConfigError(
+                f"model.arguments.{name}: {model.weights} was trained with {value!r}, got {model.arguments[name]!r}. Leave it out."
+            )
+    return kept if header.architecture == model.name else {}
+
+
 def freeze(network: Backbone | FasterRCNN, stage: str, untrained: tuple[str, ...]) -> None:
     """Fix the network up to a stage; raises `ConfigError` when that would fix what no file has filled."""
     network.freeze(stage)

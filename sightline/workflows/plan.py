@@ -19,7 +19,7 @@ from sightline.models.faster_rcnn import FasterRCNN
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection
-from sightline.workflows.network import header_of, published
+from sightline.workflows.network import inherited, published
 from sightline.workflows.pictures import task_of
 
 SMALL_IMAGE = 64
@@ -113,7 +113,7 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
     """Arguments of the network that were left open and that its builder takes."""
     model = config.model
     taken = inspect.signature(MODELS[model.name]).parameters
-    chosen = dict(_inherited(model))
+    chosen = inherited(model)
     if "stem" in taken and "stem" not in chosen and published(model) is None:
         given = model.arguments.get("stem")
         chosen["stem"] = given or (_small_stem(model, size) if size <= SMALL_IMAGE else "imagenet")
@@ -134,23 +134,6 @@ def _small_stem(model: ModelConfig, size: int) -> str:
         network = create_backbone(model.name, **{**model.arguments, "stem": "small"}).eval()
     large = "small_pooled" in network.stems and trace(network, size).multiply_adds() > SMALL_MULTIPLY_ADDS
     return "small_pooled" if large else "small"
-
-
-def _inherited(model: ModelConfig) -> dict[str, Any]:
-    """The arguments that a run or a weights file of ours was built with: other ones would load and be less accurate.
-
-    Raises `ConfigError` when one of them was given otherwise.
-    """
-    header = header_of(model.weights)
-    if header is None:
-        return {}
-    kept = {name: value for name, value in header.arguments.items() if name != "zero_init"}
-    for name, value in kept.items():
-        if model.arguments.get(name, value) != value:
-            raise ConfigError(
-                f"model.arguments.{name}: {model.weights} was trained with {value!r}, got {model.arguments[name]!r}. Leave it out."
-            )
-    return kept if header.architecture == model.name else {}
 
 
 def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:

@@ -17,7 +17,7 @@ from sightline.models import BACKBONES, DETECTOR_BACKBONE, create_model
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.ops.anchors import fit, fit_levels, recall
 from sightline.structures import WholePicture
-from sightline.workflows.network import header_of, published
+from sightline.workflows.network import header_of, inherited, published
 
 SHORTER, LONGER = 600, 1000
 """Sides of a detector's pictures, in pixels (Ren et al. 2015, section 3.3)."""
@@ -54,10 +54,9 @@ def arguments(config: RunConfig, index: Index, report: Report, shape: WholePictu
             raise ConfigError(f"model.backbone_weights: {model.name} has a backbone of its own; use model=faster_rcnn.")
         own: dict[str, Any] = {"norm_eps": 0.0} if model.name.endswith("_fpn") and published(model) else {}
         return replace(config, model=replace(model, arguments={**own, **model.arguments}))
+    model = replace(model, arguments={**inherited(model), **model.arguments})
     model = replace(model, arguments={**model.arguments, **_backbone(model)})
-    if published(model) is None or model.weights == "none":
-        model = _reference_boxes(model, index, report, shape, said)
-    return replace(config, model=model)
+    return replace(config, model=_reference_boxes(model, index, report, shape, said))
 
 
 def _backbone(model: ModelConfig) -> dict[str, Any]:

@@ -149,6 +149,8 @@ def test_classes_of_boxes_that_cannot_be_learned_are_said(make_index: MakeIndex)
     assert "1 of 2 classes have no boxes to train on and cannot be learned: b." in with_splits(index).notes
     with pytest.raises(DataError, match="train split have no boxes: there is nothing to learn from"):
         with_splits(with_boxes(index, [], [], [1], []))
+    with pytest.raises(DataError, match="val split have no boxes: nothing says which weights are the best"):
+        with_splits(with_boxes(index, [0], [], [], []))
     one_class = replace(with_boxes(index, [0], [0], [0], []), class_names=("a",))
     assert with_splits(one_class).notes == (
         "The data set has no test split: results are of the val split, which picks the weights.",

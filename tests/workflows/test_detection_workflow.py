@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from sightline.config import read_recipe
 from sightline.data.formats import read, voc, yolo
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.workflows.evaluate import evaluate
@@ -112,6 +113,23 @@ def test_a_resumed_detector_has_the_same_bits(discs: Path, tmp_path: Path) -> No
     assert resumed.finished
     files = [(run / "weights" / "last.safetensors").read_bytes() for run in (whole.run, resumed.run)]
     assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_a_detector_goes_on_from_a_run_with_the_runs_own_parts(
+    found: tuple[TrainResult, list[str]], discs: Path, tmp_path: Path
+) -> None:
+    """Also its reference boxes: fitted anew, they would mean something else to the weights."""
+    lines = Lines()
+    model = {"name": "faster_rcnn", "weights": str(found[0].run)}
+    result = train(discs, name="on", out=tmp_path, listener=lines, **{**QUICK, "model": model})
+    assert not any("reference boxes" in line or "untrained" in line for line in lines.said)
+    recipes = [read_recipe(run / "recipe.toml")["model"]["arguments"] for run in (found[0].run, result.run)]
+    recipes[0]["backbone_arguments"].pop("zero_init", None)
+    recipes[1]["backbone_arguments"].pop("zero_init", None)
+    assert recipes[0] == recipes[1]
+    with pytest.raises(ConfigError, match=r"model\.arguments\.width: .* was trained with 32, got 64"):
+        train(discs, name="b", out=tmp_path, **{**QUICK, "model": {**model, "arguments": {"width": 64}}})
 
 
 @pytest.mark.slow
