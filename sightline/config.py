@@ -26,8 +26,8 @@ T = TypeVar("T")
 class ModelConfig:
     """Which network, and what it starts from."""
 
-    name: str = "resnet18"
-    """A name that `sightline models` lists."""
+    name: str = ""
+    """A name that `sightline models` lists; not given, a network that suits what the data has annotations for."""
     weights: str = "none"
     """"none", "imagenet" or "coco" (published weights), or a file with weights, or a run."""
     backbone_weights: str = "none"

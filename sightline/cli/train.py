@@ -29,7 +29,10 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The network; `sightline models` lists them.  [default: resnet18]"),
+        typer.Option(
+            metavar="NAME",
+            help="The network; `sightline models` lists them.  [default: resnet18; for boxes faster_rcnn]",
+        ),
     ] = None,
     backbone: Annotated[
         str | None,

@@ -16,6 +16,7 @@ from sightline.device import pick_device, pick_precision
 from sightline.errors import ConfigError, UnknownNameError
 from sightline.models import DETECTORS, MODELS, create_backbone, create_model
 from sightline.models.faster_rcnn import FasterRCNN
+from sightline.models.weights import is_published
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection
@@ -59,7 +60,10 @@ def with_task(config: RunConfig, index: Index) -> RunConfig:
 
     Raises `UnknownNameError` for a model that there is not, `ConfigError` when the recipe or its model is for another task.
     """
-    task, name = task_of(index), config.model.name
+    task = task_of(index)
+    if not config.model.name:
+        config = replace(config, model=_usual_model(config.model, task))
+    name = config.model.name
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     there = "a class for each picture" if task == "classification" else "boxes"
@@ -80,6 +84,18 @@ def with_task(config: RunConfig, index: Index) -> RunConfig:
     if task == "classification" and config.model.backbone_weights != "none":
         raise ConfigError(f"model.backbone_weights: {name} is no detector; start it with --weights.")
     return replace(config, task=task)
+
+
+def _usual_model(model: ModelConfig, task: str) -> ModelConfig:
+    """One that trains in acceptable time on a CPU too; of a detector, arguments that are given stand over it."""
+    if task == "detection":
+        usual = {"neck": "fpn", "backbone": "resnet18"}
+        if model.weights != "none":
+            usual = {}  # a run that training goes on from says what it was built with
+        elif model.backbone_weights != "none" and not is_published(model.backbone_weights):
+            del usual["backbone"]  # the run that it comes from says which it is
+        return replace(model, name="faster_rcnn", arguments={**usual, **model.arguments})
+    return replace(model, name="resnet18")
 
 
 def _image_size(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, Preprocessing]:

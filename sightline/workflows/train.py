@@ -104,10 +104,11 @@ def start(
         ),
     )
     with world() as here:
-        run = _run_folder(config, name, Path(out), fresh=here.is_first)
-        barrier(here)  # all have chosen the same free name before one takes it
+        run = None if name is None else _named_folder(name, Path(out), fresh=here.is_first)
         index = read(Path(config.data.path), config.data.format)
         config = with_task(config, index)
+        run = run or _free_folder(config, Path(out))
+        barrier(here)  # all have chosen the same free name before one takes it
         _check_annotations(index, config, listener, here)
         index = with_splits(index, seed=config.data.split_seed, val=config.data.val, test=config.data.test)
         index, report = _checked(index, config, listener, here)
@@ -175,17 +176,19 @@ def _fit(job: Job, here: World) -> TrainResult:
     )
 
 
-def _run_folder(config: RunConfig, name: str | None, out: Path, *, fresh: bool) -> Path:
-    """`out/name`, or the first free name made from the data and the model."""
-    if name is not None:
-        run = out / name
-        if Path(name).name != name:
-            raise ConfigError(f"--name {name}: expected a plain folder name; use --out for the folder that it lies in.")
-        if fresh and run.exists() and any(run.iterdir()):
-            raise ConfigError(
-                f"{run} exists already and is not overwritten. Resume it with `sightline train --resume {run}`, or choose another name."
-            )
-        return run
+def _named_folder(name: str, out: Path, *, fresh: bool) -> Path:
+    run = out / name
+    if Path(name).name != name:
+        raise ConfigError(f"--name {name}: expected a plain folder name; use --out for the folder that it lies in.")
+    if fresh and run.exists() and any(run.iterdir()):
+        raise ConfigError(
+            f"{run} exists already and is not overwritten. Resume it with `sightline train --resume {run}`, or choose another name."
+        )
+    return run
+
+
+def _free_folder(config: RunConfig, out: Path) -> Path:
+    """The first free name made from the data and the model."""
     stem = f"{Path(config.data.path).stem}-{config.model.name}"
     run, number = out / stem, 1
     while run.exists():

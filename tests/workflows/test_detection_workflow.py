@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from sightline.config import read_recipe
+from sightline.config import compose, read_recipe
 from sightline.data.formats import read, voc, yolo
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.workflows.evaluate import evaluate
+from sightline.workflows.plan import with_task
 from sightline.workflows.predict import predict, write_predictions
 from sightline.workflows.train import TrainResult, resume, train
 from tests.workflows.discs import DETECTOR, QUICK, write_discs
@@ -159,6 +160,15 @@ def test_what_does_not_fit_is_said_before_a_run_begins(
     with pytest.raises(ConfigError, match=text):
         train(discs, name="a", out=tmp_path, **sections)
     assert not (tmp_path / "a").exists()
+
+
+def test_boxes_alone_are_enough_to_choose_a_detector(discs: Path) -> None:
+    index = read(discs)
+    config = with_task(compose([("test", {"data": {"path": str(discs)}})]), index)
+    assert (config.task, config.model.name) == ("detection", "faster_rcnn")
+    assert config.model.arguments == {"neck": "fpn", "backbone": "resnet18"}
+    own = compose([("test", {"model": {"arguments": {"backbone": "vgg16", "neck": "none"}}})])
+    assert with_task(own, index).model.arguments == {"backbone": "vgg16", "neck": "none"}
 
 
 def test_a_detector_needs_boxes(squares: Path, tmp_path: Path) -> None:
