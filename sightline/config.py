@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import tomli_w
 
 from sightline.data.box_transforms import BoxAugmentation
+from sightline.data.mask_transforms import MaskAugmentation
 from sightline.data.transforms import Augmentation
 from sightline.errors import ConfigError
 from sightline.training.optim import OptimizerConfig
@@ -86,7 +87,7 @@ class DataConfig:
 class RunConfig:
     """One training, from data to weights."""
 
-    task: Literal["classification", "detection"] | None = None
+    task: Literal["classification", "detection", "segmentation"] | None = None
     """What is learned; what the data has annotations for when not given."""
     seed: int = 0
     """Decides the initial weights, the order of the pictures and every augmentation."""
@@ -96,6 +97,8 @@ class RunConfig:
     """Of pictures with a class each."""
     boxes: BoxAugmentation = field(default_factory=BoxAugmentation)
     """Of pictures with boxes."""
+    masks: MaskAugmentation = field(default_factory=MaskAugmentation)
+    """Of pictures with masks."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 

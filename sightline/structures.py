@@ -63,12 +63,33 @@ class WholePicture:
             raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
 
 
-Shape = Preprocessing | WholePicture
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Windows:
+    """How a picture becomes a segmenter's input: in its own pixels, whole, or where it is large in overlapping windows.
+
+    Raises `ValueError` for a side below 1 or a standard deviation of 0.
+    """
+
+    side: int
+    """Side of the windows that training cuts out, in pixels."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Mean of R, G, B for values in 0..1."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Standard deviation of R, G, B for values in 0..1."""
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise ValueError(f"expected a side of 1 pixel or more, got {self.side}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
+
+
+Shape = Preprocessing | WholePicture | Windows
 """What travels with the weights: how any picture becomes the network's input."""
 
 
 def read_shape(values: Mapping[str, Any]) -> Shape:
-    """Which of the two it was, from the table that `dataclasses.asdict` and JSON made of it.
+    """Which of them it was, from the table that `dataclasses.asdict` and JSON made of it.
 
     Raises `KeyError`, `TypeError` or `ValueError` when it is neither.
 
@@ -78,6 +99,8 @@ def read_shape(values: Mapping[str, Any]) -> Shape:
     mean, std = tuple(values["mean"]), tuple(values["std"])
     if "shorter" in values:
         return WholePicture(shorter=values["shorter"], longer=values["longer"], mean=mean, std=std)
+    if "side" in values:
+        return Windows(side=values["side"], mean=mean, std=std)
     return Preprocessing(resize=values["resize"], crop=values["crop"], mean=mean, std=std)
 
 

@@ -11,6 +11,7 @@ from sightline.cli.progress import listening
 from sightline.errors import ConfigError
 
 CROPS: dict[str, Literal[1, 10, "dense"]] = {"1": 1, "10": 10, "dense": "dense"}
+OVERLAPS = {"mIoU": "mIoU", "Dice": "dice", "pixel accuracy": "pixel_accuracy", "boundary F": "boundary_f"}
 CLASSES_SHOWN = 20
 """Rows of the table; with more classes, the weakest ones are shown."""
 
@@ -63,6 +64,9 @@ def print_evaluation(result: dict[str, Any]) -> None:
     if result.get("task") == "detection":
         _print_detection(result)
         return
+    if result.get("task") == "segmentation":
+        _print_segmentation(result)
+        return
     figures = f"top1 {result['top1']:.4f}  top5 {result['top5']:.4f}  macro F1 {result['macro']['f1']:.4f}"
     taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
     print(f"{figures}  ({result['split']} split, {result['images']} pictures{taken})")
@@ -95,6 +99,23 @@ def _print_detection(result: dict[str, Any]) -> None:
     print()
     errors = [[kind, str(row["count"]), _share(row["ap50_gained"])] for kind, row in result["errors"].items()]
     print_table(("error", "count", "AP50 lost"), errors, numbers=("count", "AP50 lost"))
+
+
+def _print_segmentation(result: dict[str, Any]) -> None:
+    """Overlap, a line for each class, and for two classes what became of single objects."""
+    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
+    line = "  ".join(f"{name} {_share(result[key])}" for name, key in OVERLAPS.items())
+    print(f"{line}  ({result['split']} split, {result['images']} pictures{taken})")
+    if "objects" in result:
+        print(f"precision {_share(result['precision'])}  recall {_share(result['recall'])}  of pixels;  ", end="")
+        print(f"objects {result['objects']}, merged {result['merged_objects']}, split {result['split_objects']}")
+    print()
+    rows = [row for row in result["per_class"] if row["iou"] is not None]
+    shown = sorted(rows, key=lambda row: row["iou"])[:CLASSES_SHOWN] if len(rows) > CLASSES_SHOWN else rows
+    if len(rows) > CLASSES_SHOWN:
+        print(f"The {CLASSES_SHOWN} classes with the lowest IoU, of {len(rows)} that are there:")
+    cells = [[row["name"], _share(row["iou"]), _share(row["dice"]), f"{row['pixels']:,}"] for row in shown]
+    print_table(("class", "IoU", "Dice", "pixels"), cells, numbers=("IoU", "Dice", "pixels"))
 
 
 def _share(value: float | None) -> str:

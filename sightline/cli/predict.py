@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHOWN_SCORE = 0.5
 """Objects that a detector is less sure of are not in the table."""
+CLASSES_SHOWN = 5
+"""Classes of a segmented picture in the table."""
 ROWS_SHOWN = 20
 """Pictures that the table on the screen lists; all go into a file."""
 
@@ -91,6 +93,12 @@ def print_predictions(result: "PredictResult", where: str) -> None:
             (best, score), *others = row.top
             cells.append([row.path, best, f"{score:.3f}", ", ".join(f"{name} {value:.3f}" for name, value in others)])
         print_table(("picture", "label", "score", "then"), cells, numbers=("score",))
+    elif readable and result.task == "segmentation":
+        cells = [
+            [row.path, ", ".join(f"{name} {share:.1%}" for name, share in row.shares[:CLASSES_SHOWN])]
+            for row in readable[:ROWS_SHOWN]
+        ]
+        print_table(("picture", "share of the pixels"), cells)
     elif readable:
         print(f"Objects with a score of {SHOWN_SCORE} or more; fainter ones are in the files.")
         print_table(

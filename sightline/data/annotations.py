@@ -1,7 +1,7 @@
 """What is known of the pictures of a data set, in columns: one array for all pictures, not an object for each.
 
-`ClassLabels` is one class a picture, `Objects` any number of boxes with classes. An `Index` holds one of them, and
-`AnnotationFaults` beside it: what a format found wrong with the boxes, and left out.
+`ClassLabels` is one class a picture, `Objects` any number of boxes with classes, `Masks` (in its own file) a class for each
+pixel. An `Index` holds one of them, and `AnnotationFaults` beside it: what a format found wrong with them, and left out.
 Shape letters: `N` pictures, `M` objects in all of them, `K` classes.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightline.data.masks import Masks
 from sightline.errors import DataError
 from sightline.structures import ClassificationTarget, DetectionTarget
 
@@ -165,7 +166,7 @@ class Objects:
         return f"{named}, boxes {hashlib.sha256(self.digest(position).encode()).hexdigest()[:8]}"
 
 
-Annotations = ClassLabels | Objects
+Annotations = ClassLabels | Objects | Masks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

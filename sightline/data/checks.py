@@ -1,4 +1,7 @@
-"""Looking at every picture before training: which cannot be decoded and why, and how large they are."""
+"""Looking at every picture before training: which cannot be decoded and why, and how large they are.
+
+Where pictures have masks, at every mask too: whether it can be read, has the picture's size, and means known classes everywhere.
+"""
 
 import os
 import threading
@@ -10,6 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from sightline.data.index import ImageSource, Index
+from sightline.data.mask_files import listed
+from sightline.data.masks import Masks, pixel_counts
 from sightline.data.sources import MemorySource
 from sightline.errors import DataError, ImageError
 
@@ -21,12 +26,12 @@ _CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A picture that cannot be used."""
+    """A picture that cannot be used, for itself or for its mask."""
 
     position: int
     """In the index."""
     name: str
-    """What the user calls it."""
+    """What the user calls it, or its mask where that is bad."""
     reason: str
     """Why, without the name."""
 
@@ -55,31 +60,59 @@ class Report:
     """Shorter and longer side of each good picture, in pixels, by position."""
     kept: ImageSource | None = None
     """The decoded pictures, when there was room for all of them."""
+    pixels: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """(K,) pixels of each class in each good mask, by position."""
+    kept_masks: Mapping[int, Tensor] | None = None
+    """The masks, when there was room for them beside the pictures."""
 
     def without_faults(self, index: Index, tolerance: float = 0.01) -> Index:
         """The index without the bad pictures, and with the decoded ones in memory where they were kept.
 
         `tolerance` is the share (0..1) of the pictures looked at that may be lost. Raises `DataError` when more are,
-        or when a split or a class of the train split would have none left.
+        or when a split or a class of the train split would have none left. Of masks, two classes must be left to learn; which others
+        have no pixels to train on is noted.
         """
+        masked = isinstance(index.annotations, Masks)
+        what = "cannot be used, for themselves or for their masks" if masked else "cannot be decoded"
         if len(self.faults) > tolerance * self.images:
-            raise DataError(self._too_many(tolerance))
+            raise DataError(self._too_many(tolerance, what))
         if self.kept is not None:
             index = replace(index, source=self.kept)
-        if not self.faults:
-            return index
-        bad = [fault.position for fault in self.faults]
-        cleaned = index.without(bad, f"{len(bad)} of {self.images} pictures cannot be decoded and are left out.")
-        _require_something_left(index, cleaned)
-        return cleaned
+        if self.kept_masks is not None and isinstance(index.annotations, Masks):
+            index = replace(index, annotations=index.annotations.with_kept(self.kept_masks))
+        if self.faults:
+            bad = [fault.position for fault in self.faults]
+            comma = "," if masked else ""
+            cleaned = index.without(bad, f"{len(bad)} of {self.images} pictures {what}{comma} and are left out.")
+            _require_something_left(index, cleaned)
+            index = cleaned
+        return self._with_absent_classes(index) if masked and "train" in index.splits else index
 
-    def _too_many(self, tolerance: float) -> str:
+    def class_pixels(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(K,) pixels of each class in the good masks among those at `positions`; K is 0 when none was looked at."""
+        found = [self.pixels[int(position)] for position in positions if int(position) in self.pixels]
+        return np.array(found).sum(axis=0) if found else np.zeros(0, np.int64)
+
+    def _with_absent_classes(self, index: Index) -> Index:
+        pixels = self.class_pixels(index.positions("train"))
+        absent = [name for name, count in zip(index.class_names, pixels, strict=False) if not count]
+        if len(pixels) and len(pixels) - len(absent) < 2:
+            only = ", ".join(name for name in index.class_names if name not in absent) or "none"
+            raise DataError(
+                f"The masks of the train split have pixels of one class only ({only}): there is nothing to tell apart."
+            )
+        if not absent:
+            return index
+        named = f"{len(absent)} of {len(pixels)} classes have no pixels to train on and cannot be learned"
+        return index.divided(index.splits, f"{named}: {listed(absent, most=10)}.")
+
+    def _too_many(self, tolerance: float, what: str) -> str:
         lines = [f"{fault.name}: {fault.reason}" for fault in self.faults[:_NAMED]]
         more = [f"... and {len(self.faults) - _NAMED} more"] if len(self.faults) > _NAMED else []
         share = len(self.faults) / self.images
         return "\n".join(
             [
-                f"{len(self.faults)} of {self.images} pictures ({share:.2%}) cannot be decoded; "
+                f"{len(self.faults)} of {self.images} pictures ({share:.2%}) {what}; "
                 f"{tolerance:.2%} may be lost. Repair or remove them, or allow more with --set data.max_bad={_above(share)}:",
                 *lines,
                 *more,
@@ -97,14 +130,14 @@ def check(
     """Decode the pictures at `positions`, or those of all splits, or all when there are no splits.
 
     `workers` is the number of threads (default: one for each processor, at most 8); `progress` is called with (done,
-    total) from the calling thread. Pictures that together decode to less than `keep_below` bytes are kept.
+    total) from the calling thread. Pictures that together decode to less than `keep_below` bytes are kept, with their masks.
     """
     if positions is None:
         positions = np.sort(np.concatenate(list(index.splits.values()))) if index.splits else np.arange(len(index))
     chosen = [int(position) for position in positions]
     faults: list[Fault] = []
     sides: dict[int, tuple[int, int]] = {}
-    look = _Look(index.source, keep_below)
+    look = _Look(index, keep_below)
     chunks = [chosen[at : at + _CHUNK] for at in range(0, len(chosen), _CHUNK)]
     done = 0
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
@@ -119,36 +152,64 @@ def check(
                 progress(done, len(chosen))
     source = MemorySource(index.source, look.kept) if look.kept else None
     return Report(
-        images=len(chosen), faults=tuple(faults), sizes=_sizes(list(sides.values())), sides=sides, kept=source
+        images=len(chosen),
+        faults=tuple(faults),
+        sizes=_sizes(list(sides.values())),
+        sides=sides,
+        kept=source,
+        pixels=look.pixels,
+        kept_masks=look.kept_masks or None,
     )
 
 
 class _Look:
     """What the threads do: decode, and keep the pictures only while there is room, so that large ones do not pile up."""
 
-    def __init__(self, source: ImageSource, room: int) -> None:
-        self.source = source
+    def __init__(self, index: Index, room: int) -> None:
+        self.source = index.source
+        self.masks = index.annotations if isinstance(index.annotations, Masks) else None
+        self.classes = len(index.class_names)
         self.room = room
         self.lock = threading.Lock()
         self.kept: dict[int, Tensor] | None = {}
+        self.kept_masks: dict[int, Tensor] = {}
+        self.pixels: dict[int, np.ndarray] = {}
 
     def chunk(self, positions: Sequence[int]) -> list[Fault | tuple[int, int]]:
         """The fault or (shorter, longer) side of each picture."""
         return [self.one(position) for position in positions]
 
     def one(self, position: int) -> Fault | tuple[int, int]:
+        name, mask = self.source.name(position), None
         try:
             image = self.source.image(position)
+            if self.masks is not None:
+                name = self.masks.source.name(position)
+                mask = self.masks.source.mask(position)
+                _require_size(mask, image, self.source.name(position))
         except ImageError as error:
-            name = self.source.name(position)
             return Fault(position, name, str(error).removeprefix(f"{name}: "))
         with self.lock:
-            self.room -= image.numel()
+            self.room -= image.numel() + (0 if mask is None else mask.numel())
             if self.room < 0:
-                self.kept = None
+                self.kept, self.kept_masks = None, {}
             elif self.kept is not None:
                 self.kept[position] = image
+                if mask is not None:
+                    self.kept_masks[position] = mask
+        if self.masks is not None and mask is not None:
+            self.pixels[position] = pixel_counts(self.masks.mapped(mask), self.classes)
         return min(image.shape[1:]), max(image.shape[1:])
+
+
+def _require_size(mask: Tensor, image: Tensor, name: str) -> None:
+    there, here = tuple(mask.shape), tuple(image.shape[1:])
+    if there != here:
+        turned = " (exchanged: masks refer to the upright picture)" if there == here[::-1] else ""
+        raise ImageError(
+            f"the mask has {there[1]} x {there[0]} pixels, and its picture {name} has {here[1]} x {here[0]}{turned}. "
+            "Save it in the size of the picture; when you resize it, take the nearest value and do not smooth."
+        )
 
 
 def _sizes(sides: list[tuple[int, int]]) -> Sizes | None:
@@ -162,7 +223,7 @@ def _require_something_left(before: Index, after: Index) -> None:
     for split, held in after.splits.items():
         if not len(held):
             raise DataError(f"None of the {len(before.splits[split])} pictures of the {split} split can be decoded.")
-    if "train" in after.splits:
+    if "train" in after.splits and not isinstance(after.annotations, Masks):
         then, now = before.class_counts("train"), after.class_counts("train")
         lost = [name for name in now if then[name] and not now[name]]
         if lost:

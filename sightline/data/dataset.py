@@ -84,7 +84,7 @@ class Samples(Dataset[Sample]):
 class JointSamples(Samples):
     """The same for pictures whose annotations move with them, such as boxes; they keep their own sizes.
 
-    `transform` takes the picture and its target, and gives both.
+    `transform` takes the picture and its target, and gives both. Sides are padded to a multiple of `multiple` pixels in a batch.
     """
 
     def __init__(
@@ -93,8 +93,10 @@ class JointSamples(Samples):
         positions: Sequence[int] | np.ndarray,
         transform: JointTransform,
         seed: int | None = None,
+        multiple: int = 1,
     ) -> None:
         super().__init__(index, positions, (), seed)
+        self.multiple = multiple
         self.joint = transform
 
     def _sample(self, epoch: int, position: int) -> Sample:

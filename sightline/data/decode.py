@@ -96,7 +96,7 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> 
     if len(content) > limits.bytes:
         raise ImageError(f"{name}: it has {len(content):,} bytes, more than the limit of {limits.bytes:,}.")
     try:
-        with _opened(io.BytesIO(content), name, limits) as image:
+        with opened(io.BytesIO(content), name, limits) as image:
             _scale_transparency(image, content)
             image.load()
             pixels = _rgb(_upright(image), name)
@@ -115,7 +115,7 @@ def picture_size(path: Path) -> tuple[int, int] | None:
     No pixels are decoded, so a picture that has a size here may still be damaged.
     """
     try:
-        with path.open("rb") as file, _opened(file, path.name, DEFAULT_LIMITS) as image:
+        with path.open("rb") as file, opened(file, path.name, DEFAULT_LIMITS) as image:
             # Pillow would decode all pixels of a PNG to look for what may follow them.
             if image.format == "PNG" and not _PNG_EXIF & image.info.keys() and b"eXIf" not in path.read_bytes():
                 return image.size
@@ -127,8 +127,8 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 _warnings_are_global = threading.Lock()
 
 
-def _opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
-    """The header read, nothing decoded."""
+def opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
+    """The picture in an open file, of which only the header is read; raises `ImageError`. `name` is what it calls the picture."""
     # Pillow warns of large pictures and of odd metadata. Neither damages the pixels, and the size is judged here.
     with _warnings_are_global, warnings.catch_warnings():
         warnings.simplefilter("ignore")

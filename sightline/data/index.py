@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.data.annotations import NO_FAULTS, AnnotationFaults, Annotations, ClassLabels
+from sightline.data.masks import MOST_CLASSES, Masks
 from sightline.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -44,7 +45,8 @@ class ImageSource(Protocol):
 class Index:
     """The pictures of one data set with their labels and splits.
 
-    Raises `DataError` for labels outside 0..K-1, unknown split names, and a picture in two splits.
+    Raises `DataError` for labels outside 0..K-1, unknown split names, and a picture in two splits. What is in masks is not looked
+    at here: a check before training does.
 
     >>> from sightline.data.sources import TensorSource
     >>> import torch
@@ -58,7 +60,7 @@ class Index:
     source: ImageSource
     """The pictures, N of them."""
     annotations: Annotations
-    """What is known of each picture: its class, or the objects in it."""
+    """What is known of each picture: its class, the objects in it, or the class of each of its pixels."""
     class_names: tuple[str, ...]
     """K names; the label is the position here."""
     splits: dict[str, Positions]
@@ -75,14 +77,7 @@ class Index:
     def __post_init__(self) -> None:
         if len(self.annotations) != len(self.source):
             raise DataError(f"expected annotations of {len(self.source)} pictures, got {len(self.annotations)}")
-        labels = self.annotations.labels
-        outside = np.flatnonzero((labels < 0) | (labels >= len(self.class_names)))
-        if len(outside):
-            name = self.source.name(self._picture_of(int(outside[0])))
-            raise DataError(
-                f"{name}: its label is {labels[outside[0]]}, but there are {len(self.class_names)} classes "
-                f"(0..{len(self.class_names) - 1})."
-            )
+        self._require_known_labels()
         object.__setattr__(self, "splits", self._ordered_splits())
 
     def __len__(self) -> int:
@@ -90,9 +85,10 @@ class Index:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """(N,) class of each picture, 0..K-1; raises `DataError` when pictures have no class but objects."""
+        """(N,) class of each picture, 0..K-1; raises `DataError` when pictures have no class but objects or masks."""
         if not isinstance(self.annotations, ClassLabels):
-            raise DataError(f"The data set ({self.format}) has boxes for its pictures, not classes.")
+            there = "masks" if isinstance(self.annotations, Masks) else "boxes"
+            raise DataError(f"The data set ({self.format}) has {there} for its pictures, not classes.")
         return self.annotations.labels
 
     def positions(self, split: str) -> Positions:
@@ -105,7 +101,10 @@ class Index:
         return self.splits[split]
 
     def class_counts(self, split: str | None = None) -> dict[str, int]:
-        """Number of pictures (or objects, where those have the classes) of each class, in a split or in all."""
+        """Number of pictures (or objects or pixels, where those have the classes) of each class, in a split or in all.
+
+        To count pixels, all masks are read.
+        """
         positions = np.arange(len(self)) if split is None else self.positions(split)
         counts = self.annotations.counts(positions, len(self.class_names))
         return dict(zip(self.class_names, counts.tolist(), strict=True))
@@ -127,11 +126,22 @@ class Index:
         kept = {name: held[~np.isin(held, positions)] for name, held in self.splits.items()}
         return self.divided(kept, *notes)
 
-    def _picture_of(self, row: int) -> int:
-        """The picture that a row of the annotations belongs to."""
-        if isinstance(self.annotations, ClassLabels):
-            return row
-        return int(np.searchsorted(self.annotations.offsets, row, side="right")) - 1
+    def _require_known_labels(self) -> None:
+        classes = len(self.class_names)
+        if isinstance(self.annotations, Masks):
+            if classes > MOST_CLASSES:
+                raise DataError(f"The data set has {classes} classes; masks can tell {MOST_CLASSES} apart.")
+            return
+        labels = self.annotations.labels
+        outside = np.flatnonzero((labels < 0) | (labels >= classes))
+        if not len(outside):
+            return
+        row = picture = int(outside[0])
+        if not isinstance(self.annotations, ClassLabels):
+            picture = int(np.searchsorted(self.annotations.offsets, row, side="right")) - 1
+        raise DataError(
+            f"{self.source.name(picture)}: its label is {labels[row]}, but there are {classes} classes (0..{classes - 1})."
+        )
 
     def _ordered_splits(self) -> dict[str, Positions]:
         unknown = set(self.splits) - set(SPLITS)

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -210,8 +211,8 @@ def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataErro
     return samples[0] if isinstance(samples[0], DataError) else collate(samples)  # type: ignore[arg-type]
 
 
-def _padded_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataError:
-    return samples[0] if isinstance(samples[0], DataError) else collate_padded(samples)  # type: ignore[arg-type]
+def _padded_or_error(samples: Sequence[Sample | DataError], multiple: int) -> Batch | DataError:
+    return samples[0] if isinstance(samples[0], DataError) else collate_padded(samples, multiple)  # type: ignore[arg-type]
 
 
 def _pixels(size: torch.Size) -> int:
@@ -228,12 +229,15 @@ def _joined(group: Sequence[Batch]) -> Batch:
 
 
 def _loader(samples: Samples, batches: Any, workers: int) -> PictureLoader:
+    collate_fn: Any = _collate_or_error
+    if isinstance(samples, JointSamples):
+        collate_fn = partial(_padded_or_error, multiple=samples.multiple)
     with _quiet():
         return PictureLoader(
             samples,  # type: ignore[arg-type]
             batch_sampler=batches,
             num_workers=workers,
-            collate_fn=_padded_or_error if isinstance(samples, JointSamples) else _collate_or_error,
+            collate_fn=collate_fn,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_start_worker,
             # A forked worker shares the pictures in memory with this process, where a spawned one would copy them.

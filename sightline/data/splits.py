@@ -1,10 +1,11 @@
 """Dividing a data set into train, val and test, the same way each time, and writing the division down.
 
 Which split a picture falls into is decided by a hash of (seed, its name), class by class: the same on every machine, and a picture
-that is added later moves few others. Pictures with boxes have no class of their own and are divided all together.
+that is added later moves few others. Pictures with boxes or masks have no class of their own and are divided all together.
 """
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from sightline.data.annotations import ClassLabels
 from sightline.data.formats import csv_table
 from sightline.data.index import SPLITS, Index, Positions
+from sightline.data.masks import Masks
 from sightline.errors import ConfigError, DataError
 
 _NAMED = 10
@@ -26,7 +28,7 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
 
     `val` and `test` are shares of the pictures that are divided (0..1, together below 1). Raises `DataError` when there are
     splits and none of them is for training, when there are fewer than two classes, or a class without training pictures; of
-    pictures with boxes, when there is no box to train on.
+    pictures with boxes, when there is no box to train on. What is in masks is for a check before training to say.
     """
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise ConfigError(
@@ -35,6 +37,9 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
     divided = _with_missing(index, seed, val, test)
     if isinstance(index.annotations, ClassLabels):
         _require_trainable(divided)
+        return divided
+    if isinstance(index.annotations, Masks):
+        _require_two(index.class_names)
         return divided
     return _with_absent_classes(divided)
 
@@ -63,7 +68,8 @@ def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
 def write_splits(index: Index, path: Path) -> Path:
     """Write down which picture is in which split: a table path,label,split with the pictures' names.
 
-    Of a picture with boxes, the label is how many there are of each class, and a hash that tells when one has moved.
+    Of a picture with boxes, the label is how many there are of each class, and a hash that tells when one has moved; of one with
+    a mask, a hash of it.
     """
     return csv_table.write_rows(index, path, [index.source.name(position) for position in range(len(index))])
 
@@ -83,7 +89,8 @@ def read_splits(index: Index, path: Path) -> Index:
         if name in rows and rows[name].label != index.annotations.summary(position, index.class_names).strip()
     ]
     if missing or new or moved:
-        other = "in another class" if isinstance(index.annotations, ClassLabels) else "with other boxes"
+        boxes_or_masks = "masks" if isinstance(index.annotations, Masks) else "boxes"
+        other = "in another class" if isinstance(index.annotations, ClassLabels) else f"with other {boxes_or_masks}"
         kinds = ((missing, "missing"), (new, "new"), (moved, other))
         differences = ", ".join(f"{len(held)} {kind} (first: {held[0]})" for held, kind in kinds if held)
         raise DataError(
@@ -96,12 +103,16 @@ def read_splits(index: Index, path: Path) -> Index:
 
 def _require_trainable(index: Index) -> None:
     counts = index.class_counts("train")
-    if len(counts) < 2:
-        raise DataError(f"The data set has one class only ({', '.join(counts)}): there is nothing to tell apart.")
+    _require_two(counts)
     empty = [name for name, count in counts.items() if not count]
     if empty:
         more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
         raise DataError(f"The class {empty[0]!r} has no pictures in the train split{more}: it cannot be learned.")
+
+
+def _require_two(names: Collection[str]) -> None:
+    if len(names) < 2:
+        raise DataError(f"The data set has one class only ({', '.join(names)}): there is nothing to tell apart.")
 
 
 def _with_absent_classes(index: Index) -> Index:
@@ -136,7 +147,7 @@ def _divided(index: Index, whole: Positions, seed: int, shares: dict[str, float]
 
 
 def _groups(index: Index, whole: Positions) -> list[Positions]:
-    """The pictures that are divided in the same proportion: those of a class, or all where they have boxes instead."""
+    """The pictures that are divided in the same proportion: those of a class, or all where they have boxes or masks instead."""
     if not isinstance(index.annotations, ClassLabels):
         return [whole]
     return [whole[index.labels[whole] == label] for label in range(len(index.class_names))]

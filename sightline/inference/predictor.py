@@ -19,9 +19,11 @@ from sightline.data.loader import BATCH_PIXELS, collate, collate_padded
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
 from sightline.errors import ImageError, InputError
+from sightline.inference.tiles import Tiled
 from sightline.models.backbone import Backbone
+from sightline.models.unet import UNet
 from sightline.ops.images import normalise
-from sightline.structures import Batch, ClassificationTarget, Prediction, Preprocessing, Sample, WholePicture
+from sightline.structures import Batch, ClassificationTarget, Prediction, Preprocessing, Sample, WholePicture, Windows
 from sightline.tasks.task import Task
 
 Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -87,12 +89,19 @@ class Predictor:
         shape = self.header.preprocessing
         if isinstance(shape, WholePicture):
             return Sample(resize_whole(image, shape), _NOTHING, 0, (image.shape[1], image.shape[2]))
+        if isinstance(shape, Windows):
+            return Sample(image, _NOTHING, 0, (image.shape[1], image.shape[2]))
         return Sample(eval_transform(shape)(image), _NOTHING, 0)
 
     def predict_samples(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Predictions for pictures that `sample` has prepared."""
-        whole = isinstance(self.header.preprocessing, WholePicture)
-        return self.predict_batch((collate_padded if whole else collate)(samples))
+        match self.header.preprocessing:
+            case Preprocessing():
+                return self.predict_batch(collate(samples))
+            case WholePicture():
+                return self.predict_batch(collate_padded(samples))
+            case Windows():  # each in its own size: what lies around a picture is mirrored, not padded
+                return [found for sample in samples for found in self.predict_batch(collate_padded([sample], 1))]
 
     def predict_images(self, images: Tensor) -> list[Prediction]:
         """Predictions for (N, 3, H, W) uint8 images that are already resized and cropped, on any device."""
@@ -156,6 +165,8 @@ def load(run: str | Path, *, precision: Precision | None = None, device: torch.d
     loaded = checkpoint.load(checkpoint.run_weights(Path(run)))
     model, task = checkpoint.build(loaded)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if isinstance(model, UNet):
+        model = Tiled(model)
     return Predictor(model, task, loaded.header, device, precision or pick_precision(device, training=False))
 
 

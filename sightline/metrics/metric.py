@@ -6,7 +6,7 @@ What has to be ranked over all images is kept as rows, which are put together in
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.structures import ClassificationTarget
+from sightline.structures import IGNORED, ClassificationTarget, SegmentationPrediction, SegmentationTarget
 
 P = TypeVar("P")  # what the task predicts for an image
 T = TypeVar("T")  # what is true of an image
@@ -70,6 +70,26 @@ def labels_of(targets: Sequence[ClassificationTarget], num_classes: int) -> Tens
         if target.second_label is not None:
             raise ValueError(f"mixup and cutmix are for training: the target at position {position} has two classes")
     return torch.tensor([target.label for target in targets], dtype=torch.int64)
+
+
+def masks_of(
+    predictions: Sequence[SegmentationPrediction], targets: Sequence[SegmentationTarget], num_classes: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """The predicted and the true classes of each image, both (H, W) uint8 in 0..K-1 and both `IGNORED` where the truth is.
+
+    Raises `ValueError` unless there is one target a prediction, of its size, and for a class outside 0..K-1.
+    """
+    check_pairs(predictions, targets)
+    for position, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
+        predicted, true = prediction.labels.numpy(), target.mask.numpy()
+        if predicted.shape != true.shape:
+            raise ValueError(f"expected a mask of {predicted.shape} at position {position}, got one of {true.shape}")
+        known = true != IGNORED
+        for what, labels in (("labels", true), ("predictions", predicted)):
+            highest = int(labels.max(initial=0, where=known))
+            if highest >= num_classes:
+                raise ValueError(f"expected {what} in 0..{num_classes - 1}, got {highest} at position {position}")
+        yield np.where(known, predicted, np.uint8(IGNORED)), true
 
 
 def add_counts(counts: NDArray[np.int64], others: NDArray[np.int64]) -> None:

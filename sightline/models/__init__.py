@@ -21,6 +21,7 @@ from sightline.models.resnet import (
     resnet152,
     resnet152_2015,
 )
+from sightline.models.unet import UNet, unet, unet_2015
 from sightline.models.vgg import vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
@@ -55,11 +56,20 @@ DETECTORS: dict[str, Callable[..., FasterRCNN]] = {
 }
 """Networks that find objects."""
 
-MODELS: dict[str, Callable[..., Backbone | FasterRCNN]] = {**BACKBONES, **DETECTORS}
+SEGMENTERS: dict[str, Callable[..., UNet]] = {
+    "unet": unet,
+    "unet_2015": unet_2015,
+}
+"""Networks that name the class of each pixel."""
+
+Network = Backbone | FasterRCNN | UNet
+MODELS: dict[str, Callable[..., Network]] = {**BACKBONES, **DETECTORS, **SEGMENTERS}
 """Everything that `create_model` builds."""
 
 DETECTOR_BACKBONE = "resnet50"
 """The classifier that a detector stands on when none is named."""
+USUAL_CLASSES = {"faster_rcnn": 90, "unet": 2, "unet_2015": 2}
+"""Classes of networks that say no number themselves."""
 
 
 def create_backbone(name: str, num_classes: int = 1000, **arguments: Any) -> Backbone:
@@ -77,7 +87,7 @@ def create_backbone(name: str, num_classes: int = 1000, **arguments: Any) -> Bac
     return BACKBONES[name](num_classes=num_classes, **arguments)
 
 
-def create_model(name: str, num_classes: int | None = None, **arguments: Any) -> Backbone | FasterRCNN:
+def create_model(name: str, num_classes: int | None = None, **arguments: Any) -> Network:
     """A new, untrained network of any kind; `arguments` are those of its builder.
 
     Without `num_classes` it has as many classes as the published ones. Where a builder takes a `backbone`, that is a name
@@ -94,13 +104,13 @@ def create_model(name: str, num_classes: int | None = None, **arguments: Any) ->
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     builder = MODELS[name]
-    if "backbone" in inspect.signature(builder).parameters:
-        body, own = arguments.pop("backbone", DETECTOR_BACKBONE), arguments.pop("backbone_arguments", {})
-        _check_arguments(name, builder, arguments)
-        arguments["backbone"] = create_backbone(body, **own) if isinstance(body, str) else body
-        return builder(num_classes=90 if num_classes is None else num_classes, **arguments)
+    own = arguments.pop("backbone_arguments", {}) if "backbone" in inspect.signature(builder).parameters else {}
     _check_arguments(name, builder, arguments)
-    return builder(**({} if num_classes is None else {"num_classes": num_classes}), **arguments)
+    body = arguments.get("backbone", DETECTOR_BACKBONE if name == "faster_rcnn" else None)
+    if isinstance(body, str):
+        arguments["backbone"] = create_backbone(body, **own)
+    classes = USUAL_CLASSES.get(name) if num_classes is None else num_classes
+    return builder(**({} if classes is None else {"num_classes": classes}), **arguments)
 
 
 def _check_arguments(name: str, builder: Callable[..., object], arguments: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from sightline.models.backbone import Backbone
 from sightline.models.detectors import current_names
 from sightline.models.download import Progress, fetch_file
 from sightline.models.faster_rcnn import FasterRCNN
+from sightline.models.unet import UNet
 from sightline.structures import Preprocessing, Shape, WholePicture
 
 LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k"
@@ -210,7 +211,7 @@ def is_published(weights: str) -> bool:
 
 
 def load_published(
-    model: Backbone | FasterRCNN,
+    model: Backbone | FasterRCNN | UNet,
     name: str,
     weights: str = DEFAULT,
     folder: Path | None = None,
@@ -234,7 +235,7 @@ def load_published(
     return _load(model, path, entry.preprocessing, entry.licence)
 
 
-def load_file(model: Backbone | FasterRCNN, path: Path) -> LoadReport:
+def load_file(model: Backbone | FasterRCNN | UNet, path: Path) -> LoadReport:
     """Load a file of the user: a PyTorch state dict (.pth, .pt) or .safetensors.
 
     What stays new is as in `load_published`, and auxiliary classifiers that the file lacks. Raises `WeightsError` if
@@ -270,7 +271,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _load(model: Backbone | FasterRCNN, path: Path, preprocessing: Shape | None, licence: str | None) -> LoadReport:
+def _load(
+    model: Backbone | FasterRCNN | UNet, path: Path, preprocessing: Shape | None, licence: str | None
+) -> LoadReport:
     given, wanted = current_names(read_tensors(path)), model.state_dict()
     auxiliary = tuple(part + "." for part in model.auxiliary_parts)
     left_out = [name for name in given if name not in wanted and name.startswith(auxiliary)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -42,3 +43,30 @@ def blank_padding(images: Tensor, sizes: Tensor) -> Tensor:
     rows = torch.arange(images.shape[2], device=images.device) < sizes[:, :1]  # (N, H)
     columns = torch.arange(images.shape[3], device=images.device) < sizes[:, 1:]  # (N, W)
     return images * (rows[:, None, :, None] & columns[:, None, None, :])
+
+
+def mirrored(images: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Images (N, C, H, W) with further `rows` (above, below) and `columns` (left, right), mirrored at the borders.
+
+    The outermost pixel stands once at each border. Where more is asked for than the image has, its mirror image is mirrored
+    again, as often as is needed; a single row or column is repeated.
+
+    >>> mirrored(torch.tensor([[[[1, 2, 3]]]]), (0, 0), (4, 1))
+    tensor([[[[1, 2, 3, 2, 1, 2, 3, 2]]]])
+    """
+    if rows == (0, 0) and columns == (0, 0):
+        return images
+    height, width = images.shape[2:]
+    once = not torch.compiler.is_compiling() and max(rows) < height and max(columns) < width
+    if once:  # faster, and keeps channels_last; what is compiled or exported has one way for all sizes
+        return F.pad(images, (*columns, *rows), mode="reflect")
+    down = _mirror_positions(height, *rows, images.device)
+    across = _mirror_positions(width, *columns, images.device)
+    return images[:, :, down[:, None], across]
+
+
+def _mirror_positions(side: int, before: int, after: int, device: torch.device) -> Tensor:
+    """Which of `side` pixels stands at each position from -before to side + after: 0, 1, ..., 1, 0, 1, ..."""
+    period = max(2 * (side - 1), 1)
+    positions = torch.arange(-before, side + after, device=device) % period
+    return torch.minimum(positions, period - positions)

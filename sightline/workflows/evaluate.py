@@ -21,10 +21,18 @@ from sightline.data.transforms import Views
 from sightline.device import autocast, keep_freed_memory
 from sightline.errors import DataError, InputError, StorageError
 from sightline.files import write_atomic
+from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import Predictor, load
 from sightline.report.confusion import draw_confusion
-from sightline.structures import Batch, DetectionPrediction, DetectionTarget, Preprocessing
+from sightline.structures import (
+    Batch,
+    DetectionPrediction,
+    DetectionTarget,
+    Preprocessing,
+    SegmentationPrediction,
+    SegmentationTarget,
+)
 from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
@@ -124,17 +132,24 @@ def _draw(predictor: Predictor, samples: Samples, values: dict[str, Any], folder
         if len(samples) > SHOWN
         else samples.positions
     )
-    rows = []
+    rows: list[Comparison | MaskedPicture] = []
     for position in map(int, shown):
         image, name = samples.index.source.image(position), samples.index.source.name(position)
         target = samples.index.annotations.target(position)
         (found,) = predictor.predict([image])
-        assert isinstance(found, DetectionPrediction)
-        assert isinstance(target, DetectionTarget)
-        rows.append(Comparison(image=image, prediction=found, target=target, title=name))
+        match found, target:
+            case DetectionPrediction(), DetectionTarget():
+                rows.append(Comparison(image=image, prediction=found, target=target, title=name))
+            case SegmentationPrediction(), SegmentationTarget():
+                rows.append(MaskedPicture(image=image, labels=found.labels, truth=target.mask, title=name))
+    boxes, masks = (
+        [row for row in rows if isinstance(row, Comparison)],
+        [r for r in rows if isinstance(r, MaskedPicture)],
+    )
+    sheet = detection_sheet(boxes, predictor.class_names) if boxes else mask_sheet(masks, predictor.class_names)
     picture = io.BytesIO()
-    detection_sheet(rows, predictor.class_names).save(picture, format="PNG")
-    write_atomic(folder / f"detections_{split}.png", picture.getvalue())
+    sheet.save(picture, format="PNG")
+    write_atomic(folder / f"{'detections' if boxes else 'masks'}_{split}.png", picture.getvalue())
 
 
 def _index(run: Path, header: Header, data: str | Path | None, format: str | None, listener: Listener) -> Index:

@@ -1,5 +1,6 @@
 """The network of a run: built as its recipe says, filled with the weights that training starts from, partly fixed."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,12 @@ from typing import Any
 from sightline import checkpoint
 from sightline.config import ModelConfig
 from sightline.errors import CheckpointError, ConfigError
-from sightline.models import create_backbone, create_model
-from sightline.models.backbone import Backbone
+from sightline.models import BACKBONES, Network, create_backbone, create_model
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.weights import LoadReport, Published, find, is_published, load_file, load_published
 
 
-def new_network(model: ModelConfig, num_classes: int) -> tuple[Backbone | FasterRCNN, LoadReport | None]:
+def new_network(model: ModelConfig, num_classes: int) -> tuple[Network, LoadReport | None]:
     """The network at the start of its training, and what came from a file.
 
     `model` is complete, see `sightline.workflows.plan`. Raises `WeightsError` for weights that are not to be had or not for
@@ -33,7 +33,7 @@ def new_network(model: ModelConfig, num_classes: int) -> tuple[Backbone | Faster
     return network, loaded
 
 
-def resumed_network(model: ModelConfig, num_classes: int) -> Backbone | FasterRCNN:
+def resumed_network(model: ModelConfig, num_classes: int) -> Network:
     """The same network for weights that are loaded afterwards."""
     network = create_model(model.name, num_classes=num_classes, **model.arguments)
     if model.freeze:
@@ -82,7 +82,27 @@ def inherited(model: ModelConfig) -> dict[str, Any]:
     return kept if header.architecture == model.name else {}
 
 
-def freeze(network: Backbone | FasterRCNN, stage: str, untrained: tuple[str, ...]) -> None:
+def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
+    """Name and arguments of the classifier that a network stands on: those of the run that it comes from, where it does.
+
+    `usual` is its name when nothing says it; with None there may be no classifier, and then nothing is to be said of one.
+    """
+    header = header_of(model.backbone_weights)
+    name = model.arguments.get("backbone") or (header.architecture if header else usual)
+    if name is None:
+        return {}
+    own: dict[str, Any] = {}
+    if header is not None and header.architecture == name:
+        own = {key: value for key, value in header.arguments.items() if key not in ("zero_init", "auxiliary")}
+    taken = inspect.signature(BACKBONES[name]).parameters if name in BACKBONES else {}
+    if "zero_init" in taken and (model.backbone_weights, model.weights) == ("none", "none"):
+        own["zero_init"] = True
+    if "auxiliary" in taken:
+        own["auxiliary"] = False  # only a classifier has a use for them
+    return {"backbone": name, "backbone_arguments": {**own, **model.arguments.get("backbone_arguments", {})}}
+
+
+def freeze(network: Network, stage: str, untrained: tuple[str, ...]) -> None:
     """Fix the network up to a stage; raises `ConfigError` when that would fix what no file has filled."""
     network.freeze(stage)
     fixed = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
@@ -101,8 +121,8 @@ def told(loaded: LoadReport) -> str:
     return f"weights: {loaded.loaded} tensors from {loaded.source}{new}{left_out}"
 
 
-def _on_trained(model: ModelConfig, num_classes: int) -> tuple[Backbone | FasterRCNN, LoadReport]:
-    """A detector on a trained classifier, which is filled first: the detector's head may be made of the classifier's own."""
+def _on_trained(model: ModelConfig, num_classes: int) -> tuple[Network, LoadReport]:
+    """A network on a trained classifier, which is filled first: a detector's head may be made of the classifier's own."""
     arguments: dict[str, Any] = dict(model.arguments)
     name, own = arguments.pop("backbone"), arguments.pop("backbone_arguments", {})
     backbone = create_backbone(name, **own)
@@ -112,5 +132,6 @@ def _on_trained(model: ModelConfig, num_classes: int) -> tuple[Backbone | Faster
         loaded = load_file(backbone, checkpoint.run_weights(Path(model.backbone_weights)))
     heads = tuple(f"{head}." for head in (backbone.head, *backbone.auxiliary_heads))  # a detector has none of them
     network = create_model(model.name, num_classes=num_classes, backbone=backbone, **arguments)
-    new = tuple(f"backbone.body.{name}" for name in loaded.new if not name.startswith(heads))
+    prefix = "backbone.body." if isinstance(network, FasterRCNN) else "backbone."
+    new = tuple(prefix + name for name in loaded.new if not name.startswith(heads))
     return network, replace(loaded, new=new)

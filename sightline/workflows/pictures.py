@@ -6,21 +6,32 @@ from typing import Literal
 import numpy as np
 
 from sightline.config import RunConfig
-from sightline.data.annotations import ClassLabels
+from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.box_transforms import eval_boxes, train_boxes
 from sightline.data.dataset import JointSamples, Samples
 from sightline.data.index import Index
 from sightline.data.loader import BATCH_PIXELS
+from sightline.data.mask_transforms import eval_masks, train_masks
+from sightline.data.masks import Masks
 from sightline.data.transforms import Views, eval_transform, train_transforms
 from sightline.errors import InputError
-from sightline.structures import Shape, WholePicture
+from sightline.structures import Preprocessing, Shape, WholePicture, Windows
 from sightline.tasks import TASKS
 from sightline.tasks.task import Task
 
+PADDED_TO = 32
+"""Sides of a batch of whole pictures are multiples of so many pixels: a cell of the coarsest map."""
 
-def task_of(index: Index) -> Literal["classification", "detection"]:
+
+def task_of(index: Index) -> Literal["classification", "detection", "segmentation"]:
     """What can be learned from the annotations: the name of a task."""
-    return "classification" if isinstance(index.annotations, ClassLabels) else "detection"
+    match index.annotations:
+        case ClassLabels():
+            return "classification"
+        case Objects():
+            return "detection"
+        case Masks():
+            return "segmentation"
 
 
 def create_task(config: RunConfig, class_names: tuple[str, ...]) -> Task:
@@ -32,20 +43,28 @@ def create_task(config: RunConfig, class_names: tuple[str, ...]) -> Task:
 
 def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
     """The training pictures, augmented anew in each epoch."""
-    positions = index.positions("train")
-    if isinstance(shape, WholePicture):
-        return JointSamples(index, positions, train_boxes(config.boxes, shape), seed=config.seed)
-    transforms = train_transforms(config.augmentation, shape.crop, config.training.epochs, shape.mean)
-    return Samples(index, positions, transforms, seed=config.seed, mix=config.augmentation.mixing())
+    positions, seed = index.positions("train"), config.seed
+    match shape:
+        case Preprocessing():
+            transforms = train_transforms(config.augmentation, shape.crop, config.training.epochs, shape.mean)
+            return Samples(index, positions, transforms, seed=seed, mix=config.augmentation.mixing())
+        case WholePicture():
+            return JointSamples(index, positions, train_boxes(config.boxes, shape), seed=seed, multiple=PADDED_TO)
+        case Windows():
+            return JointSamples(index, positions, train_masks(config.masks, shape.side), seed=seed)
 
 
 def evaluation_samples(index: Index, positions: Sequence[int] | np.ndarray, shape: Shape, crops: Views = 1) -> Samples:
     """The pictures at `positions` as they are, resized (and cropped). Raises `InputError` for crops of whole pictures."""
+    if isinstance(shape, Preprocessing):
+        return Samples(index, positions, eval_transform(shape, crops))
+    if crops != 1:
+        raise InputError(
+            f"--crops {crops} is for classifiers: detectors and segmenters see whole pictures. Leave it out."
+        )
     if isinstance(shape, WholePicture):
-        if crops != 1:
-            raise InputError(f"--crops {crops} is for classifiers: a detector sees whole pictures. Leave it out.")
-        return JointSamples(index, positions, eval_boxes(shape))
-    return Samples(index, positions, eval_transform(shape, crops))
+        return JointSamples(index, positions, eval_boxes(shape), multiple=PADDED_TO)
+    return JointSamples(index, positions, eval_masks())
 
 
 def evaluation_batch(shape: Shape, most: int) -> int:

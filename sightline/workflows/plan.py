@@ -3,6 +3,7 @@
 import inspect
 import math
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,13 @@ from sightline.data.checks import Report
 from sightline.data.index import Index
 from sightline.device import pick_device, pick_precision
 from sightline.errors import ConfigError, UnknownNameError
-from sightline.models import DETECTORS, MODELS, create_backbone, create_model
+from sightline.models import BACKBONES, DETECTORS, MODELS, SEGMENTERS, create_backbone, create_model
+from sightline.models.backbone import Backbone
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.weights import is_published
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
-from sightline.workflows import plan_detection
+from sightline.workflows import plan_detection, plan_segmentation
 from sightline.workflows.network import inherited, published
 from sightline.workflows.pictures import task_of
 
@@ -37,6 +39,11 @@ RATE_WITHOUT_NORM = 0.15
 """Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
 
 
+THERE = {"classification": "a class for each picture", "detection": "boxes", "segmentation": "masks"}
+USUAL_MODEL = {"classification": "resnet18", "detection": "faster_rcnn --neck fpn", "segmentation": "unet"}
+OF_TASK: dict[str, Collection[str]] = {"classification": BACKBONES, "detection": DETECTORS, "segmentation": SEGMENTERS}
+
+
 def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig, Shape, list[str]]:
     """The configuration with nothing left open, how pictures are prepared, and what is to be said about it.
 
@@ -45,10 +52,14 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
     """
     said: list[str] = []
     images = len(index.positions("train"))
-    if task_of(index) == "detection":
+    if config.task == "detection":
         config, whole = plan_detection.whole_pictures(config, report, said)
         config = plan_detection.arguments(config, index, report, whole, said)
         return _training(config, images, whole.shorter, said), whole, said
+    if config.task == "segmentation":
+        config, windows = plan_segmentation.windows(config, report, said)
+        config = replace(config, model=plan_segmentation.arguments(config.model))
+        return _training(config, images, windows.side, said), windows, said
     config, preprocessing = _image_size(config, report, said)
     config = _arguments(config, preprocessing.crop, said)
     config = _augmentation(config, preprocessing.crop, said)
@@ -66,23 +77,17 @@ def with_task(config: RunConfig, index: Index) -> RunConfig:
     name = config.model.name
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
-    there = "a class for each picture" if task == "classification" else "boxes"
     if config.task not in (None, task):
         raise ConfigError(
-            f"task: the recipe is for {config.task}, but {config.data.path} has {there} ({index.format})."
+            f"task: the recipe is for {config.task}, but {config.data.path} has {THERE[task]} ({index.format})."
         )
-    if task == "detection" and name not in DETECTORS:
-        raise ConfigError(
-            f"{config.data.path} has boxes for its pictures ({index.format}), and {name} is a classifier. Let a detector stand "
-            f"on it: --model faster_rcnn --backbone {name} --neck fpn."
-        )
-    if task == "classification" and name in DETECTORS:
-        raise ConfigError(
-            f"{name} finds objects, but {config.data.path} ({index.format}) has a class for each picture and no boxes. Choose a "
-            "classifier, such as --model resnet18, or give data in the form of COCO, VOC or YOLO."
-        )
+    if name not in OF_TASK[task]:
+        of = next(other for other, names in OF_TASK.items() if name in names)
+        on = f" --backbone {name}" if of == "classification" else ""
+        way = f"Choose a network for it, such as --model {USUAL_MODEL[task]}{on}."
+        raise ConfigError(f"{name} is for {of}, and {config.data.path} ({index.format}) has {THERE[task]}. {way}")
     if task == "classification" and config.model.backbone_weights != "none":
-        raise ConfigError(f"model.backbone_weights: {name} is no detector; start it with --weights.")
+        raise ConfigError(f"model.backbone_weights: {name} is a classifier itself; start it with --weights.")
     return replace(config, task=task)
 
 
@@ -95,6 +100,10 @@ def _usual_model(model: ModelConfig, task: str) -> ModelConfig:
         elif model.backbone_weights != "none" and not is_published(model.backbone_weights):
             del usual["backbone"]  # the run that it comes from says which it is
         return replace(model, name="faster_rcnn", arguments={**usual, **model.arguments})
+    if task == "segmentation":
+        bare = model.weights == model.backbone_weights == "none"
+        usual = {"backbone": "resnet18"} if bare or is_published(model.backbone_weights) else {}
+        return replace(model, name="unet", arguments={**usual, **model.arguments})
     return replace(model, name="resnet18")
 
 
@@ -192,6 +201,8 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
 def _batch_size(config: RunConfig, images: int) -> int:
     if config.task == "detection":
         return 4 if images < 2_000 else 8
+    if config.task == "segmentation":
+        return 8
     return 32 if images < 2_000 else 128
 
 
@@ -214,12 +225,13 @@ def _lr(config: RunConfig, batch_size: int) -> float:
 def _normalises(model: ModelConfig) -> bool:
     """Whether every hidden layer has a batch norm: VGG's linear layers have none even where its convolutions do.
 
-    Of a detector, every convolution of the classifier.
+    Of a detector or a segmenter, every convolution of the classifier that it stands on.
     """
     with torch.device("meta"):
         network = create_model(model.name, **model.arguments)
-    if isinstance(network, FasterRCNN):
-        kinds = [type(module) for module in network.backbone.body.modules()]
+    if not isinstance(network, Backbone):
+        body = network.backbone.body if isinstance(network, FasterRCNN) else network.backbone
+        kinds = [type(module) for module in body.modules()]
         return kinds.count(nn.BatchNorm2d) >= kinds.count(nn.Conv2d)
     kinds = [type(m) for n, m in network.named_modules() if n.partition(".")[0] not in network.auxiliary_parts]
     hidden = kinds.count(nn.Conv2d) + kinds.count(nn.Linear) - 1  # the last one is the output

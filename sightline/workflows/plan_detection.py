@@ -13,11 +13,11 @@ from sightline.data.box_transforms import resized_size
 from sightline.data.checks import Report
 from sightline.data.index import Index
 from sightline.errors import ConfigError, DataError
-from sightline.models import BACKBONES, DETECTOR_BACKBONE, create_model
+from sightline.models import DETECTOR_BACKBONE, create_model
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.ops.anchors import fit, fit_levels, recall
 from sightline.structures import WholePicture
-from sightline.workflows.network import header_of, inherited, published
+from sightline.workflows.network import inherited, on_backbone, published
 
 SHORTER, LONGER = 600, 1000
 """Sides of a detector's pictures, in pixels (Ren et al. 2015, section 3.3)."""
@@ -55,22 +55,8 @@ def arguments(config: RunConfig, index: Index, report: Report, shape: WholePictu
         own: dict[str, Any] = {"norm_eps": 0.0} if model.name.endswith("_fpn") and published(model) else {}
         return replace(config, model=replace(model, arguments={**own, **model.arguments}))
     model = replace(model, arguments={**inherited(model), **model.arguments})
-    model = replace(model, arguments={**model.arguments, **_backbone(model)})
+    model = replace(model, arguments={**model.arguments, **on_backbone(model, DETECTOR_BACKBONE)})
     return replace(config, model=_reference_boxes(model, index, report, shape, said))
-
-
-def _backbone(model: ModelConfig) -> dict[str, Any]:
-    """Name and arguments of the classifier: those of the run that it comes from, where it comes from one."""
-    header = header_of(model.backbone_weights)
-    name = model.arguments.get("backbone") or (header.architecture if header else DETECTOR_BACKBONE)
-    own: dict[str, Any] = {}
-    if header is not None and header.architecture == name:
-        own = {key: value for key, value in header.arguments.items() if key not in ("zero_init", "auxiliary")}
-    if name.startswith("resnet") and model.backbone_weights == "none" and model.weights == "none":
-        own["zero_init"] = True
-    if name in BACKBONES and name.startswith(("googlenet", "inception")):
-        own["auxiliary"] = False  # a detector has no use for them
-    return {"backbone": name, "backbone_arguments": {**own, **model.arguments.get("backbone_arguments", {})}}
 
 
 def _reference_boxes(

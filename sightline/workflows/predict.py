@@ -6,19 +6,22 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from sightline.data.decode import decode_file
 from sightline.errors import ImageError, InputError
 from sightline.files import require_free, write_atomic
 from sightline.inference.draw import Tile, contact_sheet
+from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import load
-from sightline.structures import ClassificationPrediction, DetectionPrediction
+from sightline.structures import ClassificationPrediction, DetectionPrediction, SegmentationPrediction
 from sightline.training.runlog import Listener, Silence
 
 TOP = 5
@@ -51,6 +54,10 @@ class Row:
     """(class name, probability), best first, up to five; empty when the picture could not be read, and of a detector."""
     objects: list[FoundObject] = field(default_factory=list)
     """What a detector found, best first."""
+    shares: list[tuple[str, float]] = field(default_factory=list)
+    """(class name, share of the picture's pixels) of a segmenter, largest first; classes without a pixel are left out."""
+    mask: Tensor | None = None
+    """(H, W) uint8, 0..K-1: the class of each pixel, of a segmenter."""
     error: str | None = None
     """Why it could not be read."""
 
@@ -84,6 +91,8 @@ def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener
             rows.append(Row(path=str(path), top=top))
         elif isinstance(outcome, DetectionPrediction):
             rows.append(Row(path=str(path), objects=_objects(outcome, predictor.class_names)))
+        else:
+            rows.append(Row(path=str(path), shares=_shares(outcome, predictor.class_names), mask=outcome.labels))
     return PredictResult(task=predictor.task.name, class_names=predictor.class_names, rows=rows)
 
 
@@ -105,11 +114,13 @@ def find_pictures(inputs: Sequence[str | Path]) -> list[Path]:
 
 
 def write_predictions(result: PredictResult, out: Path, overwrite: bool = False) -> list[Path]:
-    """Write rows to `out` (.csv or .jsonl) and a contact sheet beside it (.png); the paths written.
+    """Write rows to `out` (.csv or .jsonl) and a sheet of pictures beside it (.png); the paths written.
 
+    A segmenter's masks go into a folder beside it, `out` without its ending: a PNG file each, whose values are the labels.
     Raises `InputError` for another ending, and when a file is there already and `overwrite` is not set.
     """
-    writers = {".csv": _csv if result.task == "classification" else _csv_of_objects, ".jsonl": _json_lines}
+    tables = {"classification": _csv, "detection": _csv_of_objects, "segmentation": _csv_of_shares}
+    writers = {".csv": tables[result.task], ".jsonl": _json_lines}
     if out.suffix.lower() not in writers:
         raise InputError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
     sheet = out.with_suffix(".png")
@@ -119,19 +130,22 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
     readable = [row for row in result.rows if row.error is None]
     if not readable:
         return [out]
+    written = [out, *_write_masks(readable, out.with_suffix(""), overwrite)]
     picture = io.BytesIO()
-    drawn = _sheet_of_labels(readable) if result.task == "classification" else _sheet_of_objects(readable, result)
-    drawn.save(picture, format="PNG")
+    drawn = {"classification": _sheet_of_labels, "detection": _sheet_of_objects, "segmentation": _sheet_of_masks}
+    drawn[result.task](readable, result).save(picture, format="PNG")
     write_atomic(sheet, picture.getvalue())
-    return [out, sheet]
+    return [*written, sheet]
 
 
 def as_object(row: Row, task: str) -> dict[str, Any]:
     """A row as JSON holds it."""
     if task == "classification":
         found: dict[str, Any] = {"top": [{"label": name, "score": score} for name, score in row.top]}
-    else:
+    elif task == "detection":
         found = {"objects": [asdict(entry) for entry in row.objects]}
+    else:
+        found = {"shares": [{"label": name, "share": share} for name, share in row.shares]}
     return {"path": row.path, **found, "error": row.error}
 
 
@@ -144,13 +158,49 @@ def _objects(found: DetectionPrediction, class_names: Sequence[str]) -> list[Fou
     ]
 
 
-def _sheet_of_labels(rows: Sequence[Row]) -> Image.Image:
+def _sheet_of_labels(rows: Sequence[Row], _: PredictResult) -> Image.Image:
     tiles = []
     for row in rows[:SHEET_TILES]:
         name, score = row.top[0]
         detail = f"{score:.0%}  {Path(row.path).name}"
         tiles.append(Tile(image=decode_file(Path(row.path), row.path), title=name, detail=detail))
     return contact_sheet(tiles)
+
+
+def _shares(found: SegmentationPrediction, class_names: Sequence[str]) -> list[tuple[str, float]]:
+    counts = found.labels.flatten().bincount().tolist()
+    present = sorted(
+        ((count, label) for label, count in enumerate(counts) if count), key=lambda pair: (-pair[0], pair[1])
+    )
+    return [(class_names[label], round(count / found.labels.numel(), 6)) for count, label in present]
+
+
+def _write_masks(rows: Sequence[Row], folder: Path, overwrite: bool) -> list[Path]:
+    """The masks of a segmenter, named after their pictures; of two pictures of one name the second gets a number."""
+    files: dict[Path, Row] = {}
+    for row in (row for row in rows if row.mask is not None):
+        stem = Path(row.path).stem
+        numbered = (folder / f"{stem}{'' if number == 1 else f'_{number}'}.png" for number in count(1))
+        files[next(file for file in numbered if file not in files)] = row
+    if not overwrite:
+        require_free(files)
+    for file, row in files.items():
+        assert row.mask is not None
+        content = io.BytesIO()
+        Image.fromarray(row.mask.numpy()).save(content, format="PNG")
+        write_atomic(file, content.getvalue())
+    return list(files)
+
+
+def _sheet_of_masks(rows: Sequence[Row], result: PredictResult) -> Image.Image:
+    shown = [
+        MaskedPicture(
+            image=decode_file(Path(row.path), row.path), labels=row.mask, truth=None, title=Path(row.path).name
+        )
+        for row in rows[:SHEET_PAIRS]
+        if row.mask is not None
+    ]
+    return mask_sheet(shown, result.class_names)
 
 
 def _sheet_of_objects(rows: Sequence[Row], result: PredictResult) -> Image.Image:
@@ -187,6 +237,18 @@ def _csv_of_objects(result: PredictResult) -> str:
             writer.writerow([row.path, entry.label, f"{entry.score:.6f}", *(f"{edge:.2f}" for edge in entry.box), ""])
         if not row.objects:
             writer.writerow([row.path, *[""] * 6, row.error or ""])
+    return text.getvalue()
+
+
+def _csv_of_shares(result: PredictResult) -> str:
+    """A line for each class in a picture, with its share of the pixels."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "share", "error"])
+    for row in result.rows:
+        writer.writerows([row.path, name, f"{share:.6f}", ""] for name, share in row.shares)
+        if row.error is not None:
+            writer.writerow([row.path, "", "", row.error])
     return text.getvalue()
 
 

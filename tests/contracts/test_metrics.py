@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sightline.structures import ClassificationPrediction, ClassificationTarget
 from sightline.tasks import TASKS
 from tests.metrics.detection_pairs import detection_pair
+from tests.metrics.segmentation_pairs import segmentation_pair
 
 NAMES = tuple("abcd")
 METRICS = [(task, name) for task, made in TASKS.items() for name in made(NAMES).metrics()]
@@ -24,6 +25,8 @@ def _pair(task, seed):
     """A prediction and a target; a task with other kinds adds them here."""
     if task == "detection":
         return detection_pair(seed, len(NAMES))
+    if task == "segmentation":
+        return segmentation_pair(seed, len(NAMES))
     generator = torch.Generator().manual_seed(seed)
     probabilities = torch.rand(len(NAMES), generator=generator).softmax(0)
     return ClassificationPrediction(probabilities), ClassificationTarget(seed % len(NAMES))

@@ -1,24 +1,28 @@
 """torchvision's detectors as oracle: the same weights give the same boxes, scores, labels and losses."""
 
+import sys
+
 import pytest
 import torch
 import torchvision
 from torch import Tensor
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 
-from sightline.models import faster_rcnn
+from sightline.models.detector_settings import Judging
 from sightline.models.faster_rcnn import FasterRCNN, Objects
 from sightline.models.resnet import resnet50
 
 PEERS = {"fpn": fasterrcnn_resnet50_fpn, "fpn_v2": fasterrcnn_resnet50_fpn_v2}
-SIZES = ((96, 128), (128, 96), (96, 112))  # shorter side 96: the peer resizes nothing
+SIZES = ((64, 96), (96, 64), (64, 80))  # shorter side 64: the peer resizes nothing
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-both_versions = pytest.mark.parametrize("neck", PEERS)
 
 
-def _pair(neck: str):
+@pytest.fixture(scope="module", params=PEERS)
+def pair(request):
+    """Ours and theirs, one after the other in evaluation and in training: they are changed alike."""
+    neck = request.param
     torch.manual_seed(0)
-    peer = PEERS[neck](weights=None, weights_backbone=None, num_classes=5, min_size=96, max_size=128)
+    peer = PEERS[neck](weights=None, weights_backbone=None, num_classes=5, min_size=64, max_size=96)
     ours = FasterRCNN(resnet50(), num_classes=4, neck=neck)
     for module in peer.modules():  # random statistics, so that a wrong eps or a missing norm shows
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -31,13 +35,13 @@ def _pair(neck: str):
 def _images() -> tuple[list[Tensor], Tensor, Tensor]:
     """As torchvision takes them, as we do, and their sizes."""
     pictures = [torch.rand(3, height, width) for height, width in SIZES]
-    batch = torch.full((len(SIZES), 3, 128, 128), 7.0)  # what is in the padding must not matter
+    batch = torch.full((len(SIZES), 3, 96, 96), 7.0)  # what is in the padding must not matter
     for image, picture in zip(batch, pictures, strict=True):
         image[:, : picture.shape[1], : picture.shape[2]] = (picture - MEAN[:, None, None]) / STD[:, None, None]
     return pictures, batch, torch.tensor(SIZES)
 
 
-@both_versions
+@pytest.mark.parametrize("neck", PEERS)
 def test_names_and_shapes_are_the_published_ones(neck):
     with torch.device("meta"):
         ours = FasterRCNN(resnet50(), num_classes=90, neck=neck).state_dict()
@@ -45,14 +49,13 @@ def test_names_and_shapes_are_the_published_ones(neck):
     assert {n: t.shape for n, t in ours.items()} == {n: t.shape for n, t in theirs.items()}
 
 
-@both_versions
 @pytest.mark.slow
-def test_the_same_weights_find_the_same(neck):
-    ours, peer = _pair(neck)
+def test_the_same_weights_find_the_same(pair):
+    ours, peer = pair
     ours.eval()
     peer.eval()
     peer.roi_heads.score_thresh = 0.2  # one in five is what an untrained network says of everything
-    ours.roi_heads.settings = faster_rcnn.Judging(score_threshold=0.2)
+    ours.roi_heads.settings = Judging(score_threshold=0.2)
     pictures, batch, sizes = _images()
     with torch.inference_mode():
         expected = peer(pictures)
@@ -71,10 +74,9 @@ def _first(positive: Tensor, negative: Tensor, count: int, share: float) -> tupl
     return positive, negative & (negative.cumsum(0) <= count - positive.sum())
 
 
-@both_versions
 @pytest.mark.slow
-def test_the_same_samples_give_the_same_losses(neck, monkeypatch):
-    ours, peer = _pair(neck)
+def test_the_same_samples_give_the_same_losses(pair, monkeypatch):
+    ours, peer = pair
     ours.train()
     peer.train()
 
@@ -88,10 +90,10 @@ def test_the_same_samples_give_the_same_losses(neck, monkeypatch):
 
     sampler = torchvision.models.detection._utils.BalancedPositiveNegativeSampler
     monkeypatch.setattr(sampler, "__call__", their_sampler)
-    monkeypatch.setattr(faster_rcnn, "sample", our_sampler)
+    monkeypatch.setattr(sys.modules[FasterRCNN.__module__], "sample", our_sampler)
     pictures, batch, sizes = _images()
     boxes = torch.tensor(
-        [[[4.0, 6.0, 50.0, 70.0], [30.0, 20.0, 90.0, 60.0]], [[10.0, 10.0, 60.0, 90.0], [0.0] * 4], [[0.0] * 4] * 2]
+        [[[4.0, 6.0, 50.0, 60.0], [30.0, 20.0, 90.0, 60.0]], [[10.0, 10.0, 60.0, 90.0], [0.0] * 4], [[0.0] * 4] * 2]
     )
     labels = torch.tensor([[0, 3], [2, 0], [0, 0]])
     real = torch.tensor([[True, True], [True, False], [False, False]])  # the last has no object

@@ -149,7 +149,7 @@ def test_a_detector_stands_on_a_trained_classifier(trained: TrainResult, discs: 
 @pytest.mark.parametrize(
     ("sections", "text"),
     [
-        ({"model": "resnet18"}, "Let a detector stand on it: --model faster_rcnn --backbone resnet18"),
+        ({"model": "resnet18"}, "such as --model faster_rcnn --neck fpn --backbone resnet18"),
         ({"model": DETECTOR, "task": "classification"}, "the recipe is for classification"),
         ({"model": {**DETECTOR, "weights": "coco", "backbone_weights": "imagenet"}}, "give one of the two"),
     ],
@@ -172,7 +172,7 @@ def test_boxes_alone_are_enough_to_choose_a_detector(discs: Path) -> None:
 
 
 def test_a_detector_needs_boxes(squares: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="has a class for each picture and no boxes"):
+    with pytest.raises(ConfigError, match=r"faster_rcnn is for detection, and .* has a class for each picture"):
         train(squares, name="a", out=tmp_path, model=DETECTOR)
 
 

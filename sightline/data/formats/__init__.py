@@ -1,9 +1,10 @@
 """The formats in which data sets come; one file each, with `read(path) -> Index` and, where it makes sense, `write`."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from sightline.data.formats import coco, csv_table, idx, ilsvrc, image_folder, parquet, voc, yolo
+from sightline.data.formats import coco, csv_table, idx, ilsvrc, image_folder, mask_folder, parquet, voc, yolo
 from sightline.data.index import Index
 from sightline.errors import DataError, UnknownNameError
 
@@ -16,6 +17,7 @@ FORMATS: dict[str, Callable[[Path], Index]] = {
     "coco": coco.read,
     "voc": voc.read,
     "yolo": yolo.read,
+    "mask folder": mask_folder.read,
 }
 """Name -> how it is read."""
 
@@ -28,25 +30,27 @@ _RECOGNISES: dict[str, Callable[[Path], bool]] = {
 }
 """Those with a class for each picture, in the order in which they are tried."""
 
-_RECOGNISES_BOXES: dict[str, Callable[[Path], bool]] = {
+_RECOGNISES_FIRST: dict[str, Callable[[Path], bool]] = {
     "coco": coco.recognises,
     "voc": voc.recognises,
     "yolo": yolo.recognises,
+    "mask folder": mask_folder.recognises,
 }
-"""Those with boxes. They are tried first, since their folders of pictures look like classes; one path may fit several."""
+"""Those with boxes or masks. They are tried first, since their folders of pictures look like classes; one path may fit several."""
 
 _LOOKED_FOR = (
     "a folder with train/val/test folders of class folders, a folder of class folders, a .csv file with the columns "
     "path,label[,split], ILSVRC-2012 as it is handed out, .parquet files such as train-00000-of-00001.parquet (also in a folder `data`), "
     "IDX files such as train-images-idx3-ubyte.gz; and for boxes COCO (annotations/instances_train2017.json), "
-    "VOC (Annotations/*.xml and JPEGImages) or YOLO (data.yaml, or the folders images and labels)"
+    "VOC (Annotations/*.xml and JPEGImages) or YOLO (data.yaml, or the folders images and labels); and for masks "
+    "pictures and masks of the same names in the folders images and masks, or 1_mask.png beside 1.jpg"
 )
 
 
 def read(path: Path | str, format: str | None = None) -> Index:
     """The data set at `path`, in the format of that name, or in the one that it is recognised as.
 
-    Raises `DataError` when nothing is there, nothing fits, or several formats of boxes do; `UnknownNameError` for a format
+    Raises `DataError` when nothing is there, nothing fits, or several formats of boxes or masks do; `UnknownNameError` for a format
     that there is not.
     """
     path = Path(path).expanduser()
@@ -62,9 +66,9 @@ def read(path: Path | str, format: str | None = None) -> Index:
 
 def _recognised(path: Path) -> str | None:
     """The name of the format that fits; raises `DataError` when which one is meant cannot be told."""
-    fitting = [name for name, fits in _RECOGNISES_BOXES.items() if fits(path)]
+    fitting = [name for name, fits in _RECOGNISES_FIRST.items() if fits(path)]
     if len(fitting) > 1:
-        flags = " or ".join(f"--format {name}" for name in fitting)
+        flags = " or ".join(f"--format {shlex.quote(name)}" for name in fitting)
         raise DataError(f"{path} can be read as {' and as '.join(fitting)}. Say which with {flags}.")
     return fitting[0] if fitting else next((name for name, fits in _RECOGNISES.items() if fits(path)), None)
 

@@ -66,10 +66,10 @@ def read(path: Path) -> Index:
 def write(index: Index, path: Path) -> Path:
     """Write an index of files as a table; the files stay where they are.
 
-    Raises `DataError` for pictures that are no files, and for pictures with boxes.
+    Raises `DataError` for pictures that are no files, and for pictures with boxes or masks.
     """
     if not isinstance(index.annotations, ClassLabels):
-        raise DataError(f"A table has one class for each picture, and this data set ({index.format}) has boxes.")
+        raise DataError(f"A table has one class for each picture, and this data set ({index.format}) has none.")
     if not isinstance(index.source, FileSource):
         raise DataError(
             f"A table names files, and this data set ({index.format}) has its pictures inside: write an image folder."

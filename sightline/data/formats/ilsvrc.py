@@ -212,7 +212,7 @@ def _synsets_by_number(meta: Path, asked_by: Path) -> dict[str, str]:
             f"{asked_by} numbers the classes in an order of its own, which meta.mat says: bring it from the development kit "
             f"into {meta.parent}, or a list of synsets, imagenet_2012_validation_synset_labels.txt."
         )
-    from scipy.io import loadmat  # type: ignore[import-untyped]  # comes with scikit-learn; takes long to import
+    from scipy.io import loadmat  # comes with scikit-learn; takes long to import
 
     try:
         synsets = loadmat(meta, squeeze_me=True, variable_names=["synsets"])["synsets"]

@@ -71,6 +71,19 @@ def read_config(path: Path) -> Config:
     return Config(bases[0].resolve(), path.name, names, sources or None, key_points, tuple(notes))
 
 
+def read_names(path: Path) -> tuple[dict[int, str], int | None]:
+    """The names of classes in any YAML file, under `names` or `classes`, by number, and the number under `ignore`; none where missing.
+
+    Raises `DataError` with file and line.
+    """
+    keys = _mapping(path, _root_node(path))
+    ignored = _text(path, keys, "ignore")
+    if ignored and not ignored.isdecimal():
+        raise DataError(f"{path}: expected a number as ignore, got {ignored!r}.")
+    names = _names(path, keys, [], "names") or _names(path, keys, [], "classes")
+    return names or {}, int(ignored) if ignored else None
+
+
 def _root_node(path: Path) -> yaml.Node | None:
     try:
         return yaml.compose(text_of(path), Loader=yaml.BaseLoader)
@@ -113,16 +126,16 @@ def _text(path: Path, keys: dict[str, yaml.Node], key: str) -> str:
     return next((value for value, _ in _texts(path, keys, key)), "")
 
 
-def _names(path: Path, keys: dict[str, yaml.Node], notes: list[str]) -> dict[int, str] | None:
-    node = keys.get("names")
+def _names(path: Path, keys: dict[str, yaml.Node], notes: list[str], key: str = "names") -> dict[int, str] | None:
+    node = keys.get(key)
     if isinstance(node, yaml.MappingNode):
         inner = _mapping(path, node)
-        for key, value in inner.items():
-            if not key.isdecimal():
-                raise DataError(f"{path} line {value.start_mark.line + 1}: expected a class number, got {key!r}.")
-        pairs = [(int(key), *item) for key in inner for item in _scalars(path, inner, key)]
+        for number, value in inner.items():
+            if not number.isdecimal():
+                raise DataError(f"{path} line {value.start_mark.line + 1}: expected a class number, got {number!r}.")
+        pairs = [(int(number), *item) for number in inner for item in _scalars(path, inner, number)]
     else:
-        pairs = [(number, *item) for number, item in enumerate(_scalars(path, keys, "names"))]
+        pairs = [(position, *item) for position, item in enumerate(_scalars(path, keys, key))]
     unnamed = [line for _, name, line in pairs if not name]
     if unnamed:
         raise DataError(f"{path} line {unnamed[0]}: a class has no name.")

@@ -97,3 +97,26 @@ def test_real_sets(real_set: Callable[..., Path], name: str, format: str) -> Non
 def test_a_real_set_with_several_readings(real_set: Callable[..., Path]) -> None:
     with pytest.raises(DataError, match="can be read as coco and as yolo"):
         read(real_set("coco_cc", "det"))
+
+
+def test_pictures_with_masks_come_before_folders_of_classes(make_folder: MakeFolder) -> None:
+    folder = make_folder("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png")
+    assert read(folder).format == "mask folder"
+    assert read(folder, "image folder").class_names == ("images", "masks")
+    # Classes that are called like the folders of masks, but hold other pictures.
+    assert read(make_folder("image/1.jpg", "label/2.jpg", root="classes")).format == "image folder"
+    assert read(make_folder("train/a/1.jpg", "train/a/1_mask.png", "train/b/2.jpg", root="c")).format == "image folder"
+    assert read(make_folder("train/masks/1.jpg", "train/hats/1.jpg", root="hats")).format == "image folder"
+
+
+def test_boxes_and_masks_of_the_same_pictures_are_both_named(make_folder: MakeFolder) -> None:
+    folder = make_folder("images/1.jpg", "labels/1.txt", "masks/1.png")
+    (folder / "labels/1.txt").write_text("0 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match=r"Say which with --format yolo or --format 'mask folder'\."):
+        read(folder)
+    assert read(folder, "mask folder").format == "mask folder"
+
+
+@pytest.mark.parametrize("name", ["isbi2012_em", "nuclei_dsb2018_sub"])
+def test_real_sets_of_masks(real_set: Callable[..., Path], name: str) -> None:
+    assert read(real_set(name, "seg")).format == "mask folder"

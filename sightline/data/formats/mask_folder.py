@@ -1,0 +1,123 @@
+"""Pictures and masks of the same names, in two folders or side by side.
+
+    DATA/images/1.jpg    DATA/images/train/1.jpg    DATA/train/images/1.jpg    DATA/1.jpg
+    DATA/masks/1.png     DATA/masks/train/1.png     DATA/train/masks/1.png     DATA/1_mask.png
+
+The folders may be called otherwise (`mask_pairs`: image and label, JPEGImages and SegmentationClass), and a mask in its own folder may
+have a suffix too. Splits are folders named so, or lists of names: DATA/splits/train.txt, or in DATA itself. Without either they are made.
+
+A mask is a PNG whose values say the class of each pixel: grey or palette, of 1 to 16 bits, or RGB with a table of colours, classes.csv:
+
+    name,r,g,b
+    road,128,64,128
+    void,0,0,0
+
+Classes are named by that table, a YAML file or classes.txt (see `mask_classes`). Masks refer to the upright picture. Other kinds of
+files without loss are read as well.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from sightline.data.formats.image_folder import require_new
+from sightline.data.formats.mask_classes import classes_of
+from sightline.data.formats.mask_pairs import Pairs, belongs_together, folders_of
+from sightline.data.formats.pictures import copy_pictures, folders_in
+from sightline.data.formats.yolo_config import ENDINGS, is_config
+from sightline.data.index import Index
+from sightline.data.mask_files import MaskFiles
+from sightline.data.masks import Masks
+from sightline.data.sources import FileSource
+from sightline.errors import DataError, ImageError
+from sightline.files import storage_error, write_atomic
+from sightline.structures import IGNORED
+
+NAME = "mask folder"
+_NAMES = "classes.yaml"
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a folder of pictures and masks that belong together, or a YAML file in one that describes no boxes."""
+    if path.is_file():
+        return path.suffix.lower() in ENDINGS and not is_config(path) and recognises(path.parent)
+    if (
+        not path.is_dir() or {"jpegimages", "annotations"} <= folders_in(path).keys()
+    ):  # VOC as it is handed out has both
+        return False
+    return any(belongs_together(folders) for folders in folders_of(path))
+
+
+def read(path: Path) -> Index:
+    """The data set at `path`; raises `DataError`. Pictures without a mask, and the other way round, are in its `faults`.
+
+    Which values a mask holds is looked at by a check before training, but for masks whose classes no file names.
+    """
+    config = path if path.is_file() else None
+    root = (path.parent if config else path).resolve()
+    every = folders_of(root) if root.is_dir() and (config is None or path.suffix.lower() in ENDINGS) else []
+    if not every:
+        raise DataError(
+            f"{path} holds no data set of pictures and masks: expected folders images and masks, or 1_mask.png beside 1.jpg."
+        )
+    pairs = Pairs(root)
+    pairs.read(every)
+    faults = pairs.faults()
+    if not pairs.pictures:
+        raise DataError("\n".join([f"{path} holds no picture with a mask:", *faults.lines[:10]]))
+    classes = classes_of(root, pairs.masks, config)
+    splits = np.array(pairs.splits)
+    return Index(
+        source=FileSource(root, pairs.pictures),
+        annotations=Masks(MaskFiles(root, pairs.masks, classes.coding)),
+        class_names=classes.names,
+        splits={split: np.flatnonzero(splits == split) for split in sorted(set(pairs.splits) - {""})},
+        format=NAME,
+        notes=(*classes.notes, *pairs.notes),
+        ignored=tuple(
+            line for line in pairs.ignored if classes.file is None or not line.startswith(f"{classes.file.name}:")
+        ),
+        faults=faults,
+    )
+
+
+def write(index: Index, path: Path) -> Path:
+    """Write an index of masks into `path`, new or empty: images/, masks/ as palette PNG, and the names in classes.yaml.
+
+    Pictures are copied as they are. Those that are in no split of a divided index are not written.
+    """
+    if not isinstance(index.annotations, Masks):
+        raise DataError(f"The data set ({index.format}) has no masks: a mask folder is of pictures with a mask each.")
+    require_new(path)
+    palette = _palette()
+    try:
+        for copied in copy_pictures(index, lambda split: path / "images" / split):
+            mask = index.annotations.target(copied.position).mask
+            if copied.size != (mask.shape[1], mask.shape[0]):
+                raise ImageError(
+                    f"{index.annotations.source.name(copied.position)}: it has not the size of its picture."
+                )
+            image = Image.fromarray(mask.numpy())
+            image.putpalette(palette)
+            folder = path / "masks" / copied.split
+            folder.mkdir(parents=True, exist_ok=True)
+            image.save(folder / f"{copied.stem}.png")
+    except OSError as error:
+        raise storage_error(path, error) from error
+    content = {"names": dict(enumerate(index.class_names)), "ignore": IGNORED}
+    write_atomic(path / _NAMES, yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
+    return path
+
+
+def _palette() -> list[int]:
+    """256 colours that are far apart for the first classes: the bits of a number, in turn, are the upper bits of red, green and blue.
+
+    0 is black; what is ignored is light grey.
+    """
+    colours = []
+    for value in range(IGNORED):
+        bits = [value >> bit & 1 for bit in range(8)]
+        colours += [sum(bit << (7 - place) for place, bit in enumerate(bits[channel::3])) for channel in range(3)]
+    return [*colours, 224, 224, 224]

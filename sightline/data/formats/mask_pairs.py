@@ -1,0 +1,233 @@
+"""Which mask belongs to which picture: by folder, by name, and by the lists of the splits."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from sightline.data.annotations import AnnotationFaults
+from sightline.data.formats.image_folder import entries, is_picture
+from sightline.data.formats.pictures import below, composed, folders_in, pictures_below, split_of, text_of
+from sightline.data.index import SPLIT_ALIASES
+from sightline.errors import DataError
+
+IMAGES = ("images", "image", "imgs", "img", "jpegimages")
+MASKS = ("masks", "mask", "semantic_masks", "labels", "label", "annotations", "annotation", "gt", "segmentationclass")
+"""Names of folders, in the order in which they are looked for."""
+SUFFIXES = ("_mask", "_masks", "-mask", ".mask", "_label", "_labels", "_seg", "_gt", "_l")
+"""What may follow the picture's name in the mask's."""
+_LISTS = ("splits", ".", "lists", "ImageSets/Segmentation", "ImageSets")
+"""Folders that may hold the lists of the splits."""
+_LOOKED_AT = 20
+
+
+class Folders(NamedTuple):
+    """Where pictures and their masks are; one folder when they lie side by side."""
+
+    split: str
+    """That the folders are named after, or nothing."""
+    pictures: Path
+    masks: Path
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether a mask is told from a picture by its name alone."""
+        return self.pictures == self.masks
+
+
+def folders_of(root: Path) -> list[Folders]:
+    """Folders of pictures and masks in the data set `root`, one pair for each split or one in all; none where there are none."""
+    whole = _pair("", root)
+    if whole and not whole.side_by_side:
+        parts = {split_of(name): folder for name, folder in folders_in(whole.pictures).items() if split_of(name)}
+        masks = {split_of(name): folder for name, folder in folders_in(whole.masks).items()}
+        return [
+            Folders(split, folder, masks.get(split, whole.masks / folder.name)) for split, folder in parts.items()
+        ] or [whole]
+    inside = folders_in(root)
+    found = []
+    for name, folder in inside.items():
+        if name in SPLIT_ALIASES or re.fullmatch(r"(train|val)\d+", name):
+            beside = next(
+                (
+                    inside[name + ending]
+                    for ending in ("_masks", "_mask", "_labels", "annot")
+                    if name + ending in inside
+                ),
+                None,
+            )
+            pair = Folders(split_of(name), folder, beside) if beside else _pair(split_of(name), folder)
+            found += [pair] if pair else []
+    return found or ([whole] if whole else [])
+
+
+def belongs_together(folders: Folders) -> bool:
+    """Whether the first masks in the folders have pictures; a look at a few names, for telling formats apart."""
+    if folders.side_by_side:
+        return True
+    stems: dict[Path, set[str]] = {}
+    for mask in islice(pictures_below(folders.masks), _LOOKED_AT) if folders.masks.is_dir() else ():
+        folder = folders.pictures / mask.parent.relative_to(folders.masks)
+        if folder not in stems:
+            stems[folder] = {_key(path, folder) for path in _pictures_in(folder)} if folder.is_dir() else set()
+        key = _key(mask, mask.parent)
+        if stems[folder] & {key, _picture_of(key)}:
+            return True
+    return False
+
+
+@dataclass
+class Pairs:
+    """The pictures with their masks, N of them, and what is wrong with the others."""
+
+    root: Path
+    pictures: list[str] = field(default_factory=list)
+    """Paths relative to the root."""
+    masks: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    """Of each picture; empty where it is in none."""
+    ignored: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    used: set[Path] = field(default_factory=set)
+    """Files and folders in the root that are part of the data set."""
+    _lines: list[str] = field(default_factory=list)
+    _absent: int = 0
+
+    def read(self, every: list[Folders]) -> None:
+        """Take all pictures that have masks; raises `DataError` for lists that contradict each other."""
+        lists = {} if any(folders.split for folders in every) else self._read_lists()
+        for folders in every:
+            self.used |= {
+                self.root / below(path, self.root).split("/")[0] for path in (folders.pictures, folders.masks)
+            }
+            self._take(folders, lists)
+        for line, place in lists.values():
+            self._fault(f"{place}: there is no picture {line} in {below(every[0].pictures, self.root)}.")
+        unused = [entry.name for entry in entries(self.root) if Path(entry.path) not in self.used]
+        if not every[0].side_by_side or every[0].pictures != self.root:
+            self.ignored += [f"{name}: it lies beside the pictures and masks" for name in unused]
+
+    def faults(self) -> AnnotationFaults:
+        """Masks without a picture, and the other way round."""
+        return AnnotationFaults(
+            lines=tuple(self._lines), pictures=len(self.pictures) + self._absent, bad_pictures=self._absent
+        )
+
+    def _take(self, folders: Folders, lists: dict[str, tuple[str, str]]) -> None:
+        """`lists` loses the lines whose pictures are found."""
+        pictures, masks = self._found(folders)
+        shown = below(folders.masks, self.root)
+        unlisted, divided = 0, bool(lists)
+        for key, picture in pictures.items():
+            split, place = folders.split, ""
+            if divided:
+                names = (key, picture.name, below(picture, folders.pictures), below(picture, self.root))
+                split, place = next((lists.pop(composed(name)) for name in names if composed(name) in lists), ("", ""))
+                split = _list_split(place)
+            mask = next((masks.pop(name) for name in _wanted(key) if name in masks), None)
+            if mask is not None:
+                self.pictures.append(below(picture, self.root))
+                self.masks.append(below(mask, self.root))
+                self.splits.append(split)
+            elif divided and not place:
+                unlisted += 1
+            else:
+                wanted = f"{key}{SUFFIXES[0] if folders.side_by_side else ''}.png"
+                self._fault(
+                    f"{below(picture, self.root)}: there is no mask {wanted} (or of another kind) in {shown}; the picture is left out. "
+                    "Draw the mask, or remove the picture."
+                )
+        if unlisted:
+            self.notes.append(f"{unlisted} pictures are in no list of a split and have no mask; they are left out.")
+        for key, mask in masks.items():
+            self._fault(
+                f"{below(mask, self.root)}: there is no picture {key} in {below(folders.pictures, self.root)}; the mask is left out."
+            )
+
+    def _found(self, folders: Folders) -> tuple[dict[str, Path], dict[str, Path]]:
+        """Pictures and masks by their names without endings, with the folders below the two."""
+        if folders.side_by_side:
+            every = self._named(_pictures_in(folders.pictures), folders.pictures)
+            masks = {key: path for key, path in every.items() if _picture_of(key) in every}
+            return {key: path for key, path in every.items() if key not in masks}, masks
+        masks = self._named(pictures_below(folders.masks), folders.masks) if folders.masks.is_dir() else {}
+        return self._named(pictures_below(folders.pictures), folders.pictures), masks
+
+    def _named(self, paths: Iterable[Path], folder: Path) -> dict[str, Path]:
+        named: dict[str, Path] = {}
+        for path in paths:
+            first = named.setdefault(_key(path, folder), path)
+            if first != path:
+                self.ignored.append(
+                    f"{below(path, self.root)}: {below(first, self.root)} has the same name and is taken"
+                )
+        return named
+
+    def _read_lists(self) -> dict[str, tuple[str, str]]:
+        """What a line names, without and with its ending -> (the line, its place)."""
+        listed: dict[str, tuple[str, str]] = {}
+        for folder in (self.root / name for name in _LISTS):
+            files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
+            for file in files:
+                if _list_split(file.name):
+                    self.used.add(self.root / below(file, self.root).split("/")[0])
+                    self._read_list(file, listed)
+            if listed:
+                return listed
+        return {}
+
+    def _read_list(self, file: Path, listed: dict[str, tuple[str, str]]) -> None:
+        for number, line in enumerate(text_of(file).splitlines(), start=1):
+            name = composed(line.strip().replace("\\", "/"))
+            if not name:
+                continue
+            if any(is_picture(part) for part in name.split()[1:]):  # the mask's path follows
+                name = name.split()[0]
+            place = f"{below(file, self.root)} line {number}"
+            before = listed.get(name)
+            if before and _list_split(before[1]) != _list_split(place):
+                raise DataError(f"{name} is in two splits: {before[1]} and {place}. A picture may be in one only.")
+            listed.setdefault(name, (name, place))
+
+    def _fault(self, line: str) -> None:
+        self._lines.append(line)
+        self._absent += 1
+
+
+def _pair(split: str, folder: Path) -> Folders | None:
+    """Folders of pictures and masks in a folder, or the folder itself where they lie side by side."""
+    inside = folders_in(folder)
+    pictures = next((inside[name] for name in IMAGES if name in inside), None)
+    masks = (inside[name] for name in MASKS if name in inside)
+    held = next((path for path in masks if any(True for _ in pictures_below(path))), None) if pictures else None
+    if pictures and held:
+        return Folders(split, pictures, held)
+    stems = {_key(path, folder) for path in _pictures_in(folder)}
+    return Folders(split, folder, folder) if any(_picture_of(stem) in stems for stem in stems) else None
+
+
+def _pictures_in(folder: Path) -> Iterator[Path]:
+    return (Path(entry.path) for entry in entries(folder) if is_picture(entry.name))
+
+
+def _key(path: Path, folder: Path) -> str:
+    return composed(os.path.splitext(below(path, folder))[0])  # noqa: PTH122 - a data set has many names
+
+
+def _wanted(key: str) -> tuple[str, ...]:
+    """What the mask of a picture may be called: `_picture_of` undone."""
+    return (key, *(key + suffix for suffix in SUFFIXES), f"{key}_L")
+
+
+def _picture_of(key: str) -> str:
+    """The name of the picture that a mask with a suffix belongs to; nothing without a suffix."""
+    return next((key[: -len(suffix)] for suffix in SUFFIXES if key.lower().endswith(suffix)), "")
+
+
+def _list_split(place: str) -> str:
+    """The split of a list of that name (train.txt, val2017.txt), or of a line in it; nothing for other files."""
+    stem = Path(place.partition(" line ")[0]).stem.lower().rstrip("0123456789_")
+    return SPLIT_ALIASES.get(stem, "")

@@ -1,0 +1,41 @@
+"""What was left open for a segmenter: the windows that it learns from, and the classifier in its contracting path."""
+
+from dataclasses import replace
+from typing import Any
+
+from sightline.config import ModelConfig, RunConfig
+from sightline.data.checks import Report
+from sightline.errors import ConfigError
+from sightline.structures import Windows
+from sightline.workflows.network import inherited, on_backbone, published
+
+WINDOW = 256
+"""Side of the windows that a segmenter learns from, in pixels; smaller pictures have smaller ones."""
+UNIT = 32
+"""Sides are multiples of so many pixels: a cell of the coarsest map."""
+
+
+def windows(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, Windows]:
+    """The windows that are cut out of the training pictures."""
+    entry, size = published(config.model), config.data.image_size
+    median = report.sizes.shorter_median if report.sizes else WINDOW
+    side = size or max(UNIT, min(WINDOW, -(-median // UNIT) * UNIT))
+    values = {} if entry is None else {"mean": entry.preprocessing.mean, "std": entry.preprocessing.std}
+    if size is None:
+        said.append(f"windows of {side} px (the pictures' shorter side is {median} px); pictures keep their own pixels")
+    return replace(config, data=replace(config.data, image_size=side)), Windows(side=side, **values)
+
+
+def arguments(model: ModelConfig) -> ModelConfig:
+    """The network's arguments: the classifier in its contracting path as in the run that it comes from, if it comes from one.
+
+    Raises `ConfigError` when there is no place for one.
+    """
+    given: dict[str, Any] = {**inherited(model), **model.arguments}
+    if model.name != "unet":
+        if model.backbone_weights != "none":
+            raise ConfigError(
+                f"model.backbone_weights: {model.name} has a contracting path of its own; use model=unet."
+            )
+        return replace(model, arguments=given)
+    return replace(model, arguments={**given, **on_backbone(replace(model, arguments=given), None)})
