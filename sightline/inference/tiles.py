@@ -1,9 +1,9 @@
 """Pictures that are too large for one piece: a segmenter goes over them in overlapping tiles.
 
 The paper's network (Ronneberger, Fischer, Brox 2015, arXiv:1505.04597, section 2, Figure 2) loses a margin at each border, so its
-tiles, cut with that margin around them, give what one piece would give. A padded network sees less at the border of a tile
-than in the middle of the picture; there tiles overlap, and where they do their probabilities are mixed, each the less the
-nearer its border is.
+tiles, cut with that margin around them, give what one piece would give. A padded network sees zeros where a tile ends and the
+picture does not; its tiles overlap, what lies near such an end is not used, and in the middle of the overlap the
+probabilities of one tile pass into those of the next.
 
 Shape letters: `N` batch, `C` channels, `H W` pixels, `K` classes.
 """
@@ -27,9 +27,9 @@ class Tiled(nn.Module):
     >>> torch.manual_seed(0)
     <...>
     >>> whole = unet(num_classes=2, width=4).eval()
-    >>> picture = torch.rand(1, 3, 300, 200)
+    >>> picture = torch.rand(1, 3, 400, 200)
     >>> with torch.inference_mode():
-    ...     difference = whole(picture).softmax(1) - Tiled(whole, tile=128, overlap=96, largest=1)(picture).softmax(1)
+    ...     difference = whole(picture).softmax(1) - Tiled(whole, tile=256, overlap=192, largest=1)(picture).softmax(1)
     >>> float(difference.abs().mean()) < 1e-3
     True
     """
@@ -54,11 +54,12 @@ class Tiled(nn.Module):
         sides = [min(side, tile) for side in total]
         mixed = images.new_zeros(len(images), self.network.num_classes, *total, dtype=torch.float32)
         weights = images.new_zeros(total, dtype=torch.float32)
-        share = self._ramp(sides[0], images.device)[:, None] * self._ramp(sides[1], images.device)
         for top in self._starts(total[0], sides[0]):
             for left in self._starts(total[1], sides[1]):
                 cut = padded[:, :, top : top + sides[0] + 2 * around, left : left + sides[1] + 2 * around]
                 place = slice(top, top + sides[0]), slice(left, left + sides[1])
+                down, across = self._ramp(top, sides[0], total[0]), self._ramp(left, sides[1], total[1])
+                share = (down[:, None] * across).to(images.device)
                 mixed[:, :, *place] += self.network.raw(cut).float().softmax(dim=1) * share
                 weights[place] += share
         return (mixed / weights)[:, :, :height, :width].clamp(min=1e-30).log()
@@ -70,11 +71,17 @@ class Tiled(nn.Module):
         last = total - side
         return [*range(0, last, step), last]
 
-    def _ramp(self, side: int, device: torch.device) -> Tensor:
-        """(side,) from little at both ends to 1 in the middle, over the width of the overlap."""
+    def _ramp(self, start: int, side: int, total: int) -> Tensor:
+        """(side,) how much a tile's pixels count: 0 near an end beyond which the picture goes on, then rising to 1.
+
+        It rises over a quarter of the overlap, in its middle, so that with the neighbour's it is 1 there.
+        """
         if self.network.margin:
-            return torch.ones(side, device=device)  # all tiles say the same of a pixel
-        distance = torch.arange(side, device=device, dtype=torch.float32)
-        distance = torch.minimum(distance, side - 1 - distance) + 0.5
-        # Nothing is known at the very border; it counts where there is nothing else.
-        return (distance / max(1, self.overlap / 2)).clamp(max=1.0) ** 2
+            return torch.ones(side)  # all tiles say the same of a pixel
+        pixel = torch.arange(side) + 0.5
+        ends = [*([pixel] if start > 0 else []), *([side - pixel] if start + side < total else [])]
+        if not ends:
+            return torch.ones(side)
+        rise = max(1.0, self.overlap / 4)
+        share = ((torch.stack(ends).amin(0) - self.overlap / 2) / rise + 0.5).clamp(0, 1)
+        return share.clamp(min=1e-6)  # where tiles overlap less than they should, something counts

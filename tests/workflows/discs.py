@@ -1,6 +1,7 @@
 """Pictures with coloured discs on them, in the form of COCO, which a small detector learns to find."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,22 @@ QUICK = {
     "training": {"epochs": 1, "batch_size": 4, "precision": "float32"},
     "data": {"image_size": SIDE, "workers": 0},
 }
+
+
+class Lines:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, progress: Any) -> None:
+        pass
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        pass
 
 
 def write_discs(root: Path, splits: dict[str, int]) -> Path:

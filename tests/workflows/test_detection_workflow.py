@@ -14,7 +14,7 @@ from sightline.workflows.evaluate import evaluate
 from sightline.workflows.plan import with_task
 from sightline.workflows.predict import predict, write_predictions
 from sightline.workflows.train import TrainResult, resume, train
-from tests.workflows.discs import DETECTOR, QUICK, write_discs
+from tests.workflows.discs import DETECTOR, QUICK, Lines, write_discs
 
 FIGURES = {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "per_class", "errors", "images"}
 
@@ -29,22 +29,6 @@ def found(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainR
     lines = Lines()
     result = train(discs, name="discs", out=tmp_path_factory.mktemp("runs"), listener=lines, **QUICK)
     return result, lines.said
-
-
-class Lines:
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def progress(self, progress: Any) -> None:
-        pass
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        pass
 
 
 @pytest.mark.slow

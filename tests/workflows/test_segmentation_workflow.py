@@ -1,0 +1,114 @@
+"""A segmenter from one call to pictures: trained, measured, used, stopped and resumed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sightline.config import compose
+from sightline.data.formats import read
+from sightline.errors import ConfigError, DataError, InputError
+from sightline.workflows.evaluate import evaluate
+from sightline.workflows.plan import with_task
+from sightline.workflows.predict import predict, write_predictions
+from sightline.workflows.train import TrainResult, resume, train
+from tests.workflows.discs import Lines
+
+QUICK: dict[str, Any] = {
+    "model": {"name": "unet", "arguments": {"width": 8}},
+    "training": {"epochs": 2, "batch_size": 4, "precision": "float32"},
+    "data": {"image_size": 32, "workers": 0},
+    "optimizer": {"lr": 0.01},
+}
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of several odd sizes with a bright disc or two, and their 0/255 masks."""
+    root, generator = tmp_path_factory.mktemp("data") / "discs", np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 3), ("test", 4)):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for number in range(count):
+            height, width = (int(side) for side in generator.integers(30, 60, 2))
+            picture = generator.integers(0, 90, (height, width, 3), dtype=np.uint8)
+            y, x = generator.integers(8, (height - 8, width - 8))
+            rows, columns = np.ogrid[:height, :width]
+            inside = (rows - y) ** 2 + (columns - x) ** 2 <= 49
+            picture[inside] += 120
+            Image.fromarray(picture).save(root / split / "images" / f"{number}.png")
+            Image.fromarray((inside * 255).astype(np.uint8)).save(root / split / "masks" / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    return train(discs, name="discs", out=tmp_path_factory.mktemp("runs"), **QUICK)
+
+
+def test_masks_alone_are_enough_to_choose_a_segmenter(discs: Path) -> None:
+    index = read(discs)
+    config = with_task(compose([("test", {"data": {"path": str(discs)}})]), index)
+    assert (config.task, config.model.name) == ("segmentation", "unet")
+    with pytest.raises(
+        ConfigError, match=r"resnet18 is for classification, and .* has masks\. .* --model unet --backbone"
+    ):
+        with_task(compose([("test", {"model": {"name": "resnet18"}})]), index)
+
+
+@pytest.mark.slow
+def test_evaluate_measures_and_draws(found: TrainResult) -> None:
+    assert (found.headline, found.finished) == ("mIoU", True)
+    values = evaluate(found.run)
+    assert set(values) >= {"mIoU", "dice", "pixel_accuracy", "boundary_f", "per_class", "objects", "merged_objects"}
+    assert (values["split"], values["images"], values["task"]) == ("test", 4, "segmentation")
+    assert (found.run / "pictures" / "masks_test.png").stat().st_size > 1000
+    json.dumps(values, allow_nan=False)
+    with pytest.raises(InputError, match="see whole pictures"):
+        evaluate(found.run, crops=10)
+
+
+@pytest.mark.slow
+def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, discs: Path, tmp_path: Path) -> None:
+    result = predict(found.run, [discs / "test" / "images"])
+    for row in result.rows:
+        with Image.open(row.path) as picture:
+            assert row.mask is not None
+            assert tuple(row.mask.shape) == (picture.height, picture.width)
+        assert sum(share for _, share in row.shares) == pytest.approx(1, abs=1e-4)
+    written = write_predictions(result, tmp_path / "found.csv")
+    assert [path.name for path in written] == ["found.csv", "0.png", "1.png", "2.png", "3.png", "found.png"]
+    with Image.open(tmp_path / "found" / "0.png") as mask:
+        assert np.array_equal(np.asarray(mask), result.rows[0].mask)
+    with pytest.raises(InputError, match="exists already"):
+        write_predictions(result, tmp_path / "found.csv")
+
+
+@pytest.mark.slow
+def test_a_resumed_segmenter_has_the_same_bits(discs: Path, tmp_path: Path) -> None:
+    class Crash(Lines):
+        def progress(self, progress: Any) -> None:
+            if progress.step == 4:
+                raise RuntimeError("crash")
+
+    sections = {**QUICK, "training": {**QUICK["training"], "log_every": 1, "save_every": 2}}
+    whole = train(discs, name="whole", out=tmp_path, **sections)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(discs, name="cut", out=tmp_path, listener=Crash(), **sections)
+    assert resume(tmp_path / "cut").finished
+    files = [(run / "weights" / "last.safetensors").read_bytes() for run in (whole.run, tmp_path / "cut")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_a_bad_mask_is_named_before_training(discs: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    for path in sorted(discs.rglob("*.png")):
+        (bad / path.relative_to(discs)).parent.mkdir(parents=True, exist_ok=True)
+        (bad / path.relative_to(discs)).write_bytes(path.read_bytes())
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(bad / "train" / "masks" / "3.png")
+    with pytest.raises(DataError, match=r"masks/3\.png.*5 x 5"):
+        train(bad, name="a", out=tmp_path, **QUICK)
