@@ -8,7 +8,7 @@ import torchvision
 from torch import Tensor
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 
-from sightline.models.detector_settings import Judging
+from sightline.models.detector_settings import Judging, Proposing
 from sightline.models.faster_rcnn import FasterRCNN, Objects
 from sightline.models.resnet import resnet50
 
@@ -22,8 +22,18 @@ def pair(request):
     """Ours and theirs, one after the other in evaluation and in training: they are changed alike."""
     neck = request.param
     torch.manual_seed(0)
-    peer = PEERS[neck](weights=None, weights_backbone=None, num_classes=5, min_size=64, max_size=96)
-    ours = FasterRCNN(resnet50(), num_classes=4, neck=neck)
+    peer = PEERS[neck](
+        weights=None,
+        weights_backbone=None,
+        num_classes=5,
+        min_size=64,
+        max_size=96,
+        rpn_post_nms_top_n_train=300,
+        rpn_post_nms_top_n_test=150,
+        box_batch_size_per_image=64,
+    )
+    few = {"proposing": Proposing(proposals=(300, 150)), "judging": Judging(samples=64)}
+    ours = FasterRCNN(resnet50(), num_classes=4, neck=neck, **few)
     for module in peer.modules():  # random statistics, so that a wrong eps or a missing norm shows
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
