@@ -18,7 +18,7 @@ SIDE = 360
 TITLE_SIZE, DETAIL_SIZE, TEXT_HEIGHT = 16, 12, 46
 MIXED = 0.5
 """Share of the class's colour in a pixel inside a region; its rim has the colour alone."""
-TOO_MUCH, MISSED, UNKNOWN = "#D55E00", "#0072B2", "#B0B7BF"
+TOO_MUCH, MISSED, UNKNOWN = "#CC79A7", "#0072B2", "#B0B7BF"
 """Colours of errors: a pixel that was named wrongly and is ground, one of an object that was not found or got another name, and
 one whose class is not known. The first two are told apart by people with any kind of colour vision."""
 

@@ -8,7 +8,7 @@ import torchvision
 from torch import Tensor
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 
-from sightline.models.detector_settings import Judging, Proposing
+from sightline.models.detector_settings import Judging
 from sightline.models.faster_rcnn import FasterRCNN, Objects
 from sightline.models.resnet import resnet50
 
@@ -28,12 +28,9 @@ def pair(request):
         num_classes=5,
         min_size=64,
         max_size=96,
-        rpn_post_nms_top_n_train=300,
-        rpn_post_nms_top_n_test=150,
-        box_batch_size_per_image=64,
+        box_batch_size_per_image=256,
     )
-    few = {"proposing": Proposing(proposals=(300, 150)), "judging": Judging(samples=64)}
-    ours = FasterRCNN(resnet50(), num_classes=4, neck=neck, **few)
+    ours = FasterRCNN(resnet50(), num_classes=4, neck=neck, judging=Judging(samples=256))
     for module in peer.modules():  # random statistics, so that a wrong eps or a missing norm shows
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
@@ -65,7 +62,7 @@ def test_the_same_weights_find_the_same(pair):
     ours.eval()
     peer.eval()
     peer.roi_heads.score_thresh = 0.2  # one in five is what an untrained network says of everything
-    ours.roi_heads.settings = Judging(score_threshold=0.2)
+    ours.roi_heads.settings = Judging(score_threshold=0.2, samples=256)
     pictures, batch, sizes = _images()
     with torch.inference_mode():
         expected = peer(pictures)
