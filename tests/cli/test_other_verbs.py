@@ -214,12 +214,16 @@ def test_predict_replaces_files_when_told(cli, predicted, tmp_path) -> None:
     assert predicted.written == (out, True)
 
 
-def test_models_lists_networks_with_parameters_and_weights(cli) -> None:
+def test_models_lists_networks_with_parameters_and_weights(cli, monkeypatch) -> None:
     done = cli("models", "--json")
     assert done.code == 0
-    listed = {entry["name"]: entry for entry in json.loads(done.out)["models"]}
+    described = json.loads(done.out)["models"]
+    listed = {entry["name"]: entry for entry in described}
     assert listed["resnet18"]["parameters"] == 11_689_512
     assert [weights["top1"] for weights in listed["resnet50"]["weights"]] == [76.130, 80.858]
+    monkeypatch.setattr(
+        "sightline.cli.models.describe_models", lambda: described
+    )  # to build all of them once is enough
     table = cli("models").out
     assert "resnet152" in table
     assert "60.2 M" in table

@@ -5,6 +5,7 @@ them. After an intended change write it anew: `python tests/contracts/test_backb
 """
 
 import copy
+import functools
 import hashlib
 import inspect
 import json
@@ -45,8 +46,9 @@ def own(built):
     return copy.deepcopy(built)
 
 
+@functools.cache
 def _shapes_of(name, **arguments):
-    """The network without its numbers, for tests of shapes."""
+    """The network without its numbers, for tests of shapes; shared, and not to be changed."""
     with torch.device("meta"):
         return create_model(name, num_classes=3, **arguments).eval()
 
@@ -89,7 +91,7 @@ def test_channels_and_strides_are_those_of_the_maps_finest_first(name, stem):
 
 @every_stem
 def test_the_smallest_size_is_enough_and_needed(name, stem):
-    model = _shapes_of(name, stem=stem)
+    model = copy.copy(_shapes_of(name, stem=stem))
     side = model.smallest
     assert model(torch.rand(1, 3, side, side, device="meta")).shape == (1, 3)
     if side > 1:
@@ -136,7 +138,7 @@ def test_the_named_layers_are_there(name):
 
 def test_the_named_layers_alone_depend_on_stem_and_classes(name):
     published = _shapes_of(name).state_dict()
-    model = _shapes_of(name, stem="small", in_channels=1)
+    model = copy.deepcopy(_shapes_of(name, stem="small", in_channels=1))
     model.replace_head(5)
     other = {n.rpartition(".")[0] for n, tensor in model.state_dict().items() if tensor.shape != published[n].shape}
     assert list(model.state_dict()) == list(published)

@@ -1,3 +1,6 @@
+import copy
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -11,14 +14,16 @@ EQUAL = ["alexnet", "googlenet", "resnet18"]
 EQUAL_SLOW = ["alexnet_2012", "vgg11", "vgg16", "vgg16_bn", "vgg19", "googlenet_2014", "resnet50"]
 
 
-def _shapes(name, **arguments):
+@functools.cache
+def _shapes(name):
+    """Without numbers, and shared: not to be changed."""
     with torch.device("meta"):
-        return create_model(name, num_classes=5, **arguments).eval()
+        return create_model(name, num_classes=5).eval()
 
 
 def _filled(name):
     """Random weights that keep the activations' size, drawn faster than the network's own."""
-    model = _shapes(name).to_empty(device="cpu")
+    model = copy.deepcopy(_shapes(name)).to_empty(device="cpu")
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

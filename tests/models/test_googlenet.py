@@ -1,3 +1,6 @@
+import copy
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +13,9 @@ from sightline.models.local_response import LocalResponseNorm
 FORMS = ["googlenet", "googlenet_2014"]
 
 
+@functools.cache
 def _shapes(name, **arguments):
+    """Without numbers, and shared: not to be changed."""
     with torch.device("meta"):
         return create_model(name, **arguments).eval()
 
@@ -134,7 +139,7 @@ def test_without_auxiliary_classifiers_there_is_nothing_to_ask_for():
 
 
 def test_a_new_head_gives_the_auxiliary_classifiers_theirs():
-    model = _shapes("googlenet", stem="small")
+    model = copy.deepcopy(_shapes("googlenet", stem="small"))
     model.replace_head(7)
     assert {logits.shape for logits in model(torch.rand(1, 3, 32, 32, device="meta"), auxiliary=True)} == {(1, 7)}
 

@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 
@@ -15,17 +17,21 @@ PARAMETERS = {
 PAPER_DEPTH = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101, "resnet152": 152}
 
 
+@functools.cache
+def _shapes(name, **arguments):
+    """Without numbers, and shared: not to be changed."""
+    with torch.device("meta"):
+        return create_model(name, **arguments).eval()
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts_are_the_published_ones(name):
-    with torch.device("meta"):
-        model = create_model(name)
-    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
+    assert sum(p.numel() for p in _shapes(name).parameters()) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", PAPER_DEPTH)
 def test_the_number_in_the_name_counts_the_layers_with_weights(name):
-    with torch.device("meta"):
-        model = create_model(name)
+    model = _shapes(name)
     layers = [m for n, m in model.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     shortcuts = [m for n, m in model.named_modules() if n.endswith("downsample.0")]
     assert len(layers) - len(shortcuts) == PAPER_DEPTH[name]
@@ -57,8 +63,7 @@ def test_without_zero_init_a_block_is_not_the_identity():
 
 @pytest.mark.parametrize(("stride_in", "first", "middle"), [("3x3", (1, 1), (2, 2)), ("1x1", (2, 2), (1, 1))])
 def test_the_stride_is_where_it_was_asked_for(stride_in, first, middle):
-    with torch.device("meta"):
-        model = create_model("resnet50", stride_in=stride_in)
+    model = _shapes("resnet50", stride_in=stride_in)
     for stage in (model.layer2, model.layer3, model.layer4):
         assert stage[0].conv1.stride == first
         assert stage[0].conv2.stride == middle
@@ -69,9 +74,8 @@ def test_the_stride_is_where_it_was_asked_for(stride_in, first, middle):
 def test_both_stride_placements_give_maps_of_the_same_shape():
     shapes = []
     for stride_in in ("3x3", "1x1"):
-        model = create_model("resnet50", num_classes=2, stride_in=stride_in).eval()
-        with torch.inference_mode():
-            shapes.append([m.shape for m in model.forward_features(torch.rand(1, 3, 65, 47)).values()])
+        images = torch.rand(1, 3, 65, 47, device="meta")
+        shapes.append([m.shape for m in _shapes("resnet50", stride_in=stride_in).forward_features(images).values()])
     assert shapes[0] == shapes[1]
 
 
@@ -80,11 +84,10 @@ def test_both_stride_placements_give_maps_of_the_same_shape():
     [("imagenet", [2, 4, 8, 16, 32], 7), ("small_pooled", [1, 2, 4, 8, 16], 3), ("small", [1, 1, 2, 4, 8], 3)],
 )
 def test_the_stems_have_the_strides_they_claim(stem, strides, kernel):
-    model = create_model("resnet18", num_classes=2, stem=stem).eval()
+    model = _shapes("resnet18", stem=stem)
     assert list(model.strides.values()) == strides
     assert model.conv1.kernel_size == (kernel, kernel)
-    with torch.inference_mode():
-        maps = model.forward_features(torch.rand(1, 3, 64, 64))
+    maps = model.forward_features(torch.rand(1, 3, 64, 64, device="meta"))
     assert [64 // m.shape[2] for m in maps.values()] == strides
 
 
