@@ -75,11 +75,18 @@ def inherited(model: ModelConfig) -> dict[str, Any]:
         return {}
     kept = {name: value for name, value in header.arguments.items() if name != "zero_init"}
     for name, value in kept.items():
-        if model.arguments.get(name, value) != value:
+        if not _agrees(model.arguments.get(name, value), value):
             raise ConfigError(
                 f"model.arguments.{name}: {model.weights} was trained with {value!r}, got {model.arguments[name]!r}. Leave it out."
             )
     return kept if header.architecture == model.name else {}
+
+
+def _agrees(given: Any, kept: Any) -> bool:
+    """Whether what was given is what was kept; of a table, each of its entries."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        return all(_agrees(value, kept.get(name)) for name, value in given.items())
+    return bool(given == kept)
 
 
 def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:

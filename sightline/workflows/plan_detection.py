@@ -54,7 +54,7 @@ def arguments(config: RunConfig, index: Index, report: Report, shape: WholePictu
             raise ConfigError(f"model.backbone_weights: {model.name} has a backbone of its own; use model=faster_rcnn.")
         own: dict[str, Any] = {"norm_eps": 0.0} if model.name.endswith("_fpn") and published(model) else {}
         return replace(config, model=replace(model, arguments={**own, **model.arguments}))
-    model = replace(model, arguments={**inherited(model), **model.arguments})
+    model = replace(model, arguments={**model.arguments, **inherited(model)})
     model = replace(model, arguments={**model.arguments, **on_backbone(model, DETECTOR_BACKBONE)})
     return replace(config, model=_reference_boxes(model, index, report, shape, said))
 

@@ -31,7 +31,7 @@ def arguments(model: ModelConfig) -> ModelConfig:
 
     Raises `ConfigError` when there is no place for one.
     """
-    given: dict[str, Any] = {**inherited(model), **model.arguments}
+    given: dict[str, Any] = {**model.arguments, **inherited(model)}
     if model.name != "unet":
         if model.backbone_weights != "none":
             raise ConfigError(

@@ -106,7 +106,8 @@ def test_a_detector_goes_on_from_a_run_with_the_runs_own_parts(
 ) -> None:
     """Also its reference boxes: fitted anew, they would mean something else to the weights."""
     lines = Lines()
-    model = {"name": "faster_rcnn", "weights": str(found[0].run)}
+    # Settings that agree with the run's may be given, as a recipe does, and do not take the place of its others.
+    model = {"name": "faster_rcnn", "weights": str(found[0].run), "arguments": {"proposing": {"samples": 32}}}
     result = train(discs, name="on", out=tmp_path, listener=lines, **{**QUICK, "model": model})
     assert not any("reference boxes" in line or "untrained" in line for line in lines.said)
     recipes = [read_recipe(run / "recipe.toml")["model"]["arguments"] for run in (found[0].run, result.run)]
