@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from sightline.models import BACKBONES, create_model
+from sightline.models import BACKBONES, DETECTORS, create_model
 from sightline.models.weights import PUBLISHED, find
 from sightline.ops.images import normalise
 from sightline.structures import IMAGENET_MEAN, IMAGENET_STD
@@ -128,7 +128,8 @@ def test_the_table_of_published_weights_agrees(name):
     assert list(PUBLISHED[name]) == [w.name.lower().replace("imagenet1k_", "imagenet-") for w in published]
     for weights, ours in zip(published, PUBLISHED[name].values(), strict=True):
         assert ours.url == weights.url
-        assert {"acc@1": ours.top1, "acc@5": ours.top5} == weights.meta["_metrics"]["ImageNet-1K"]
+        reported = {"acc@1": ours.reported["top1"], "acc@5": ours.reported["top5"]}
+        assert reported == weights.meta["_metrics"]["ImageNet-1K"]
         assert ours.num_classes == len(weights.meta["categories"])
         presets = weights.transforms()
         assert [ours.preprocessing.resize] == presets.resize_size
@@ -140,5 +141,14 @@ def test_the_table_of_published_weights_agrees(name):
 
 
 def test_every_model_with_published_weights_can_be_built():
-    assert list(PUBLISHED) == NAMES
-    assert set(PUBLISHED) <= set(BACKBONES)
+    assert [name for name in PUBLISHED if name in BACKBONES] == NAMES
+    assert set(PUBLISHED) <= {*BACKBONES, *DETECTORS}
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if name in PUBLISHED])
+def test_the_table_of_published_detectors_agrees(name):
+    (theirs,) = torchvision.models.get_model_weights(name)
+    ours = find(name, "coco")
+    assert ours.url == theirs.url
+    assert ours.reported == {"AP": theirs.meta["_metrics"]["COCO-val2017"]["box_map"]}
+    assert ours.num_classes == len(theirs.meta["categories"]) - 1  # background

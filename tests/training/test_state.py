@@ -11,6 +11,7 @@ import torch
 from sightline import checkpoint
 from sightline.errors import StorageError
 from sightline.files import write_atomic
+from sightline.structures import Preprocessing
 from sightline.training.claim import claim
 from sightline.training.state import LoopState, load_state, save_state
 from tests.training.build_job import CLASSES
@@ -90,7 +91,7 @@ def test_weights_can_be_cut_off_after_every_file_operation(tmp_path: Path, monke
         arguments={},
         task="classification",
         class_names=CLASSES,
-        preprocessing=checkpoint.Preprocessing(resize=8, crop=8),
+        preprocessing=Preprocessing(resize=8, crop=8),
     )
     checkpoint.save(path, {"w": torch.zeros(4)}, header)
     seen, count = set(), 0
