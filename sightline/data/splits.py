@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.data.annotations import ClassLabels
+from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.formats import csv_table
 from sightline.data.index import SPLITS, Index, Positions
 from sightline.data.masks import Masks
@@ -119,9 +119,9 @@ def _with_absent_classes(index: Index) -> Index:
     """Among many classes of boxes some may have none to train on: that is said, and the others are learned."""
     counts = index.class_counts("train")
     absent = [name for name, count in counts.items() if not count]
-    if len(absent) == len(counts):
+    if not _asked_for(index, "train"):
         raise DataError("The pictures of the train split have no boxes: there is nothing to learn from.")
-    if "val" in index.splits and not sum(index.class_counts("val").values()):
+    if "val" in index.splits and not _asked_for(index, "val"):
         raise DataError("The pictures of the val split have no boxes: nothing says which weights are the best.")
     if not absent:
         return index
@@ -130,6 +130,14 @@ def _with_absent_classes(index: Index) -> Index:
         index.splits,
         f"{len(absent)} of {len(counts)} classes have no boxes to train on and cannot be learned: {named}.",
     )
+
+
+def _asked_for(index: Index, split: str) -> int:
+    """How many boxes of a split are neither of a crowd nor difficult: only those are learned and measured."""
+    boxes = index.annotations
+    assert isinstance(boxes, Objects)
+    plain = ~(boxes.crowd | boxes.difficult)
+    return sum(int(plain[boxes.rows(int(position))].sum()) for position in index.positions(split))
 
 
 def _divided(index: Index, whole: Positions, seed: int, shares: dict[str, float]) -> dict[str, Positions]:

@@ -52,10 +52,15 @@ class Proposing:
         if not self.ratios or min((*self.ratios, *sides)) <= 0 or (self.sizes is not None and not all(self.sizes)):
             raise InputError(f"Expected sizes and ratios above 0, got sizes {self.sizes} and ratios {self.ratios}.")
         _check_shares(positive_iou=self.positive_iou, negative_iou=self.negative_iou, nms_iou=self.nms_iou)
+        if not 0 < self.negative_iou <= self.positive_iou:
+            raise InputError(
+                f"Expected 0 < negative_iou <= positive_iou, got {self.negative_iou} and {self.positive_iou}."
+            )
         if self.objectness not in get_args(Objectness):
             raise InputError(f"objectness: expected 'sigmoid' or 'softmax', got {self.objectness!r}.")
-        if min(self.samples, *self.candidates, *self.proposals) < 1:
-            raise InputError("samples, candidates and proposals: expected 1 or more of each.")
+        _check_counts("samples", (self.samples,), 1)
+        _check_counts("candidates", self.candidates, 2)
+        _check_counts("proposals", self.proposals, 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +88,13 @@ class Judging:
         if self.pooling not in get_args(Pooling):
             raise InputError(f"pooling: expected 'align' or 'pool', got {self.pooling!r}.")
         _check_shares(positive_iou=self.positive_iou, nms_iou=self.nms_iou, positive_share=self.positive_share)
-        if min(self.samples, self.detections) < 1:
-            raise InputError("samples and detections: expected 1 or more of each.")
+        _check_shares(score_threshold=self.score_threshold)
+        if not 0 <= self.background_iou[0] < self.background_iou[1] <= self.positive_iou:
+            raise InputError(
+                f"background_iou: expected two overlaps, 0 <= from < below <= positive_iou ({self.positive_iou}), "
+                f"got {list(self.background_iou)}."
+            )
+        _check_counts("samples, detections", (self.samples, self.detections), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,11 @@ class Found:
 def default_sizes(strides: Sequence[int]) -> tuple[tuple[float, ...], ...]:
     """Sizes of the reference boxes on maps of these strides; see `Proposing.sizes`."""
     return ((128, 256, 512),) if len(strides) == 1 else tuple((8 * stride,) for stride in strides)
+
+
+def _check_counts(name: str, values: Sequence[int], count: int) -> None:
+    if len(values) != count or not all(isinstance(value, int) and value >= 1 for value in values):
+        raise InputError(f"{name}: expected {count} whole numbers of at least 1, got {list(values)!r}.")
 
 
 def _check_shares(**values: float) -> None:

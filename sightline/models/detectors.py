@@ -1,5 +1,6 @@
 """The detectors by name: Faster R-CNN on a classifier, and the two that torchvision publishes."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -7,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sightline.errors import InputError
+from sightline.errors import InputError, UnknownNameError
 from sightline.models.backbone import Backbone
 from sightline.models.detector_settings import Judging, Proposing
 from sightline.models.faster_rcnn import FasterRCNN
@@ -43,6 +44,7 @@ def faster_rcnn(
     >>> model.rpn.settings.samples, model.rpn.strides
     (64, (4, 8, 16, 32, 64))
     """
+    _check_stages(backbone, stages)
     return FasterRCNN(
         backbone,
         num_classes=num_classes,
@@ -98,13 +100,36 @@ def settings(kind: type[Any], name: str, given: Settings | None) -> Any:
     (0.5, 1, 1.5)
     """
     known = [field.name for field in fields(kind)]
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"{name}: expected a table of settings, got {given!r}.")
     for key in given or {}:
         if key not in known:
             raise InputError(f"{name}.{key}: there is no such setting. Known here: {', '.join(known)}.")
     try:
         return kind(**{key: _tuples(value) for key, value in (given or {}).items()})
-    except TypeError as error:
-        raise InputError(f"{name}: {error}.") from error
+    except (TypeError, IndexError) as error:
+        shown = ", ".join(f"{key} = {value!r}" for key, value in (given or {}).items())
+        raise InputError(
+            f"{name}: a value is of another kind than expected ({error}): {shown}. sizes are a list of numbers for each map, "
+            "such as [[32], [64]]; ratios, candidates, proposals and background_iou are lists of numbers."
+        ) from error
+
+
+def _check_stages(backbone: Backbone, stages: Sequence[str] | None) -> None:
+    """Raise unless these are maps of the backbone, each half as fine as the one before: regions are dealt out by that."""
+    if stages is None:
+        return
+    if isinstance(stages, str) or not stages:
+        raise InputError(f"stages: expected a list of names, such as {list(backbone.stages[-2:])}, got {stages!r}.")
+    for stage in stages:
+        if stage not in backbone.stages:
+            raise UnknownNameError(f"stage of {type(backbone).__name__}", str(stage), backbone.stages)
+    strides = [backbone.strides[stage] for stage in stages]
+    if any(coarse != 2 * fine for fine, coarse in itertools.pairwise(strides)):
+        raise InputError(
+            f"stages: expected maps finest first, each of twice the stride of the one before; {', '.join(stages)} have the "
+            f"strides {', '.join(map(str, strides))}."
+        )
 
 
 def current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

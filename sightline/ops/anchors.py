@@ -86,7 +86,7 @@ def fit(boxes: Tensor, num_sizes: int, num_ratios: int) -> tuple[list[float], li
         size = _means(log_size, nearest.indices % num_sizes, size)
         ratio = _means(log_ratio, nearest.indices // num_sizes, ratio)
     sizes, ratios = (values.exp().sort().values.tolist() for values in best)
-    return [round(value, 1) for value in sizes], [round(value, 2) for value in ratios]
+    return [max(0.1, round(value, 1)) for value in sizes], [max(0.01, round(value, 2)) for value in ratios]
 
 
 def fit_levels(boxes: Tensor, ratios: Sequence[float], strides: Sequence[float]) -> list[float]:

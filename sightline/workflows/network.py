@@ -29,7 +29,7 @@ def new_network(model: ModelConfig, num_classes: int) -> tuple[Network, LoadRepo
         elif model.weights != "none":
             loaded = load_file(network, checkpoint.run_weights(Path(model.weights)))
     if model.freeze:
-        freeze(network, model.freeze, loaded.new if loaded else ())
+        freeze(network, model.freeze, loaded)
     return network, loaded
 
 
@@ -109,13 +109,18 @@ def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
     return {"backbone": name, "backbone_arguments": {**own, **model.arguments.get("backbone_arguments", {})}}
 
 
-def freeze(network: Network, stage: str, untrained: tuple[str, ...]) -> None:
+def freeze(network: Network, stage: str, loaded: LoadReport | None) -> None:
     """Fix the network up to a stage; raises `ConfigError` when that would fix what no file has filled."""
     network.freeze(stage)
-    fixed = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
-    if fixed & set(untrained):
+    if loaded is None:
         raise ConfigError(
-            f"--freeze {stage} would fix {', '.join(sorted(fixed & set(untrained)))}, which the weights do not fit and which "
+            f"--freeze {stage} would fix layers that no weights have filled: nothing could be learned from what they give. "
+            "Start from weights, with --weights or --backbone-weights, or leave --freeze out."
+        )
+    fixed = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    if fixed & set(loaded.new):
+        raise ConfigError(
+            f"--freeze {stage} would fix {', '.join(sorted(fixed & set(loaded.new)))}, which the weights do not fit and which "
             "is untrained. Use the stem that the weights were made for, such as --set model.arguments.stem=imagenet."
         )
 

@@ -22,7 +22,7 @@ from sightline.models.weights import is_published
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection, plan_segmentation
-from sightline.workflows.network import inherited, published
+from sightline.workflows.network import header_of, inherited, published
 from sightline.workflows.pictures import task_of
 
 SMALL_IMAGE = 64
@@ -93,11 +93,12 @@ def with_task(config: RunConfig, index: Index) -> RunConfig:
 
 def _usual_model(model: ModelConfig, task: str) -> ModelConfig:
     """One that trains in acceptable time on a CPU too; of a detector, arguments that are given stand over it."""
+    header = header_of(model.weights)
+    if header is not None and header.architecture in OF_TASK[task]:
+        return replace(model, name=header.architecture)  # a run that training goes on from says what it was built with
     if task == "detection":
         usual = {"neck": "fpn", "backbone": "resnet18"}
-        if model.weights != "none":
-            usual = {}  # a run that training goes on from says what it was built with
-        elif model.backbone_weights != "none" and not is_published(model.backbone_weights):
+        if model.backbone_weights != "none" and not is_published(model.backbone_weights):
             del usual["backbone"]  # the run that it comes from says which it is
         return replace(model, name="faster_rcnn", arguments={**usual, **model.arguments})
     if task == "segmentation":

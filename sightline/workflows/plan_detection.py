@@ -53,7 +53,7 @@ def arguments(config: RunConfig, index: Index, report: Report, shape: WholePictu
         if model.backbone_weights != "none":
             raise ConfigError(f"model.backbone_weights: {model.name} has a backbone of its own; use model=faster_rcnn.")
         own: dict[str, Any] = {"norm_eps": 0.0} if model.name.endswith("_fpn") and published(model) else {}
-        return replace(config, model=replace(model, arguments={**own, **model.arguments}))
+        return replace(config, model=replace(model, arguments={**own, **model.arguments, **inherited(model)}))
     model = replace(model, arguments={**model.arguments, **inherited(model)})
     model = replace(model, arguments={**model.arguments, **on_backbone(model, DETECTOR_BACKBONE)})
     return replace(config, model=_reference_boxes(model, index, report, shape, said))
@@ -90,15 +90,18 @@ def _reference_boxes(
 
 
 def _boxes(index: Index, report: Report, shape: WholePicture) -> Tensor:
-    """(n, 4) the training boxes, in pixels of the resized pictures."""
+    """(n, 4) the training boxes that are learned from, in pixels of the resized pictures."""
     assert isinstance(index.annotations, Objects)
+    learned = ~(index.annotations.crowd | index.annotations.difficult)
     found = []
     for position in index.positions("train"):
         rows = index.annotations.rows(int(position))
         sides = report.sides.get(int(position))
         if sides is not None:
-            found.append(index.annotations.boxes[rows] * (resized_size(sides, shape)[0] / sides[0]))
-    boxes = np.concatenate([np.empty((0, 4), np.float32), *found])
+            boxes = index.annotations.boxes[rows][learned[rows]]
+            found.append(boxes * (resized_size(sides, shape)[0] / sides[0]))
+    boxes = np.concatenate([np.empty((0, 4)), *found]).astype(np.float32)
+    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]  # thinner than float32 can say once they are resized
     if not len(boxes):
         raise DataError("The pictures of the train split have no boxes: there is nothing to learn from.")
-    return torch.from_numpy(boxes.astype(np.float32))
+    return torch.from_numpy(boxes)

@@ -151,6 +151,10 @@ def test_classes_of_boxes_that_cannot_be_learned_are_said(make_index: MakeIndex)
         with_splits(with_boxes(index, [], [], [1], []))
     with pytest.raises(DataError, match="val split have no boxes: nothing says which weights are the best"):
         with_splits(with_boxes(index, [0], [], [], []))
+    boxes = index.annotations
+    difficult = replace(boxes, difficult=np.array([False, True]))  # type: ignore[type-var]
+    with pytest.raises(DataError, match="val split have no boxes"):
+        with_splits(replace(index, annotations=difficult))
     one_class = replace(with_boxes(index, [0], [0], [0], []), class_names=("a",))
     assert with_splits(one_class).notes == (
         "The data set has no test split: results are of the val split, which picks the weights.",

@@ -124,3 +124,9 @@ def test_recall_is_that_of_all_cells():
 def test_recall_needs_boxes_and_a_stride_for_each_size():
     with pytest.raises(ValueError, match="one stride a size"):
         recall(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), [4, 8], [1.0], strides=[4])
+
+
+def test_boxes_as_thin_as_a_hair_have_a_ratio_above_0():
+    sizes, ratios = fit(torch.tensor([[0.0, 0.0, 0.3, 90.0]] * 3), 1, 3)
+    assert min(sizes) > 0
+    assert min(ratios) > 0

@@ -50,7 +50,7 @@ def test_evaluate_measures_the_test_split_and_draws_it(found: tuple[TrainResult,
     assert (values["split"], values["images"], values["task"]) == ("test", 6, "detection")
     assert (run / "pictures" / "detections_test.png").stat().st_size > 1000
     json.dumps(values, allow_nan=False)
-    with pytest.raises(InputError, match="detector sees whole pictures"):
+    with pytest.raises(InputError, match="see whole pictures"):
         evaluate(run, crops=10)
 
 
@@ -137,6 +137,7 @@ def test_a_detector_stands_on_a_trained_classifier(trained: TrainResult, discs: 
         ({"model": "resnet18"}, "such as --model faster_rcnn --neck fpn --backbone resnet18"),
         ({"model": DETECTOR, "task": "classification"}, "the recipe is for classification"),
         ({"model": {**DETECTOR, "weights": "coco", "backbone_weights": "imagenet"}}, "give one of the two"),
+        ({**QUICK, "model": {**DETECTOR, "freeze": "c2"}}, "would fix layers that no weights have filled"),
     ],
 )
 def test_what_does_not_fit_is_said_before_a_run_begins(

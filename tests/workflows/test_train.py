@@ -271,7 +271,7 @@ def test_a_resumed_run_keeps_the_licence_of_published_weights(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = LoadReport(source="made up", loaded=0, new=(), preprocessing=None, licence=LICENCE)
-    monkeypatch.setattr("sightline.workflows.train.load_published", lambda *arguments: nothing)
+    monkeypatch.setattr("sightline.workflows.network.load_published", lambda *arguments: nothing)
 
     class Killed(BaseException):
         pass

@@ -230,6 +230,8 @@ def _add_annotations(
     seen = set()
     for number, row in enumerate(rows):
         try:
+            if isinstance(ids[number], dict | list):
+                raise _WrongError("its id is neither a number nor text")
             if ids[number] is not None and ids[number] in seen:
                 raise _WrongError("the id is there twice")
             picture, box = _placed(row, names, positions)
