@@ -34,7 +34,7 @@ DETECTOR: dict[str, Any] = {
             "judging": {"samples": 64},
         },
     },
-    "training": {"epochs": 6, "batch_size": 4, "ema": 0.99},
+    "training": {"epochs": 9, "batch_size": 4, "ema": 0.99},
     "optimizer": {"lr": 1e-3},
     "boxes": {"mirror": 0.0, "crop": 0.0},
 }
