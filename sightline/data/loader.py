@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from sightline.data.dataset import JointSamples, Key, Samples, mixed_seed
 from sightline.errors import ConfigError, DataError
-from sightline.structures import Batch, Sample
+from sightline.structures import Batch, Preprocessing, Sample, Shape, WholePicture, Windows
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
@@ -33,6 +33,23 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
 
 BATCH_PIXELS = 2**21
 """Pixels in a batch of whole pictures: forty of 224 x 224. The first maps of a VGG then take half a gigabyte each."""
+
+
+def together(shape: Shape, most: int) -> int:
+    """How many pictures a network looks at together when it does not learn: `most`, and fewer whole ones when they are large.
+
+    A segmenter's are looked at one by one: padding to a common size is not what lies around a picture when it is predicted.
+
+    >>> together(WholePicture(shorter=600, longer=1000), most=64), together(Windows(side=256), most=64)
+    (3, 1)
+    """
+    match shape:
+        case Preprocessing():
+            return most
+        case WholePicture():
+            return min(most, max(1, BATCH_PIXELS // (shape.shorter * shape.longer)))
+        case Windows():
+            return 1
 
 
 class EpochBatches(Sampler[list[Key]]):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sightline import checkpoint
 from sightline.data.box_transforms import resize_whole
 from sightline.data.decode import decode
-from sightline.data.loader import BATCH_PIXELS, collate, collate_padded
+from sightline.data.loader import collate, collate_padded, together
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
 from sightline.errors import ImageError, InputError
@@ -63,11 +63,9 @@ class Predictor:
     ) -> Iterator[tuple[Picture, Prediction | ImageError]]:
         """Each picture with its prediction, or with the reason why it cannot be read; in order, a batch at a time.
 
-        Batches of whole pictures are smaller than `batch_size` where those are large.
+        Whole pictures come in smaller batches than `batch_size` where they are large, and a segmenter's one by one.
         """
-        shape = self.header.preprocessing
-        if isinstance(shape, WholePicture):
-            batch_size = min(batch_size, max(1, BATCH_PIXELS // (shape.shorter * shape.longer)))
+        batch_size = together(self.header.preprocessing, batch_size)
 
         def prepared(picture: Picture) -> Sample | ImageError:
             try:

@@ -15,7 +15,7 @@ from sightline.data.checks import check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index
-from sightline.data.loader import equal_sizes, eval_loader
+from sightline.data.loader import equal_sizes, eval_loader, together
 from sightline.data.splits import read_splits
 from sightline.data.transforms import Views
 from sightline.device import autocast, keep_freed_memory
@@ -37,7 +37,7 @@ from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
 from sightline.training.runlog import Listener, Silence
-from sightline.workflows.pictures import evaluation_batch, evaluation_samples, task_of
+from sightline.workflows.pictures import evaluation_samples, task_of
 
 BATCH = 64
 SHOWN = 12
@@ -114,8 +114,7 @@ def _measured(predictor: Predictor, samples: Samples, *, one_size: bool) -> dict
     shape = predictor.header.preprocessing
     small = isinstance(shape, Preprocessing) and shape.crop <= 64
     workers = 0 if small else min(4, torch.get_num_threads())
-    together = evaluation_batch(shape, BATCH) if one_size else 1
-    batches: Iterable[Batch] = eval_loader(samples, together, workers)
+    batches: Iterable[Batch] = eval_loader(samples, together(shape, BATCH) if one_size else 1, workers)
     if not one_size:
         batches = equal_sizes(batches, BATCH)
     with autocast(predictor.device, predictor.precision):

@@ -10,7 +10,6 @@ from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.box_transforms import eval_boxes, train_boxes
 from sightline.data.dataset import JointSamples, Samples
 from sightline.data.index import Index
-from sightline.data.loader import BATCH_PIXELS
 from sightline.data.mask_transforms import eval_masks, train_masks
 from sightline.data.masks import Masks
 from sightline.data.transforms import Views, eval_transform, train_transforms
@@ -65,14 +64,3 @@ def evaluation_samples(index: Index, positions: Sequence[int] | np.ndarray, shap
     if isinstance(shape, WholePicture):
         return JointSamples(index, positions, eval_boxes(shape), multiple=PADDED_TO)
     return JointSamples(index, positions, eval_masks())
-
-
-def evaluation_batch(shape: Shape, most: int) -> int:
-    """How many pictures are looked at together: `most`, and fewer whole ones when they are large.
-
-    >>> evaluation_batch(WholePicture(shorter=600, longer=1000), most=64)
-    3
-    """
-    return (
-        min(most, max(1, BATCH_PIXELS // (shape.shorter * shape.longer))) if isinstance(shape, WholePicture) else most
-    )

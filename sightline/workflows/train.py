@@ -15,7 +15,7 @@ from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
 from sightline.data.checks import Report, check
 from sightline.data.formats import read
 from sightline.data.index import Index
-from sightline.data.loader import eval_loader, train_loader
+from sightline.data.loader import eval_loader, together, train_loader
 from sightline.data.splits import read_splits, with_splits, write_splits
 from sightline.device import keep_freed_memory
 from sightline.errors import CheckpointError, ConfigError, DataError, InputError, StorageError, TrainingError
@@ -29,7 +29,7 @@ from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
 from sightline.workflows.network import new_network, published, resumed_network, told
-from sightline.workflows.pictures import create_task, evaluation_batch, evaluation_samples, training_samples
+from sightline.workflows.pictures import create_task, evaluation_samples, training_samples
 from sightline.workflows.plan import check_processes, complete, with_task
 
 
@@ -250,7 +250,7 @@ def _job(
     workers = config.data.workers or 0
     samples = training_samples(index, config, shape)
     steps = -(-len(samples) // batch_size)
-    val_batch = evaluation_batch(shape, max(batch_size, 64))
+    val_batch = together(shape, max(batch_size, 64))
     assert config.task is not None
     return Job(
         run=run,

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from sightline.checkpoint import Header, save
 from sightline.config import compose
 from sightline.data.formats import read
 from sightline.errors import ConfigError, DataError, InputError
+from sightline.models import create_model
+from sightline.structures import Windows
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.plan import with_task
 from sightline.workflows.predict import predict, write_predictions
@@ -85,6 +89,32 @@ def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, disc
         assert np.array_equal(np.asarray(mask), result.rows[0].mask)
     with pytest.raises(InputError, match="exists already"):
         write_predictions(result, tmp_path / "found.csv")
+
+
+@pytest.mark.slow
+def test_evaluate_sees_pictures_of_several_sizes_as_predict_does(discs: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = create_model("unet", num_classes=2, width=4).eval()
+    with torch.no_grad():  # untrained, but with both classes in its answers
+        network.output.bias -= network(torch.randn(1, 3, 48, 48)).mean((0, 2, 3))
+    weights, header = (
+        tmp_path / "untrained.safetensors",
+        Header(
+            architecture="unet",
+            arguments={"width": 4},
+            task="segmentation",
+            class_names=read(discs).class_names,
+            preprocessing=Windows(side=32),
+        ),
+    )
+    save(weights, network.state_dict(), header)
+    rows = predict(weights, [discs / "test" / "images"]).rows
+    right = pixels = 0
+    for row in rows:
+        with Image.open(discs / "test" / "masks" / Path(row.path).name) as mask:
+            right += int(((np.asarray(mask) == 255) == row.mask).sum())
+            pixels += mask.width * mask.height
+    assert evaluate(weights, discs)["pixel_accuracy"] == pytest.approx(right / pixels, abs=1e-12)
 
 
 @pytest.mark.slow
