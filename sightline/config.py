@@ -65,6 +65,9 @@ class DataConfig:
     """Share held back when the data has no splits at all."""
     split_seed: int = 0
     """Seed of that division."""
+    passes: int | None = None
+    """How often an epoch shows each training picture; chosen when not given: once, and for a segmenter with few pictures, of which
+    it sees a window at a time, more often."""
     max_bad: float = 0.01
     """Largest share of unreadable pictures, or of bad boxes, to go on without, 0..1."""
     workers: int | None = None
@@ -79,6 +82,8 @@ class DataConfig:
             )
         if self.image_size is not None and self.image_size < 8:
             raise ConfigError(f"data.image_size: expected 8 pixels or more, got {self.image_size}.")
+        if self.passes is not None and self.passes < 1:
+            raise ConfigError(f"data.passes: expected 1 or more, got {self.passes}.")
         if self.workers is not None and self.workers < 0:
             raise ConfigError(f"data.workers: expected 0 or more, got {self.workers}.")
 

@@ -171,8 +171,6 @@ class UNet(nn.Module):
         self.output = nn.Conv2d(channels, num_classes, kernel_size=1)
         self.expanding.apply(_initialise)
         self.output.apply(_initialise)
-        if not valid:  # all classes about equally probable at the start, as in our classifiers
-            nn.init.normal_(self.output.weight, std=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised float images (N, C, H, W) of any size to logits (N, K, H, W). Raises `InputError` for another shape."""

@@ -45,7 +45,8 @@ def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
     positions, seed = index.positions("train"), config.seed
     match shape:
         case Preprocessing():
-            transforms = train_transforms(config.augmentation, shape.crop, config.training.epochs, shape.mean)
+            passes = config.training.epochs * (config.data.passes or 1)
+            transforms = train_transforms(config.augmentation, shape.crop, passes, shape.mean)
             return Samples(index, positions, transforms, seed=seed, mix=config.augmentation.mixing())
         case WholePicture():
             return JointSamples(index, positions, train_boxes(config.boxes, shape), seed=seed, multiple=PADDED_TO)

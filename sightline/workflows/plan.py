@@ -35,6 +35,9 @@ ResNet-50's 1.3 G, which at half the resolution are 0.3 G."""
 PHOTO_SIZE = 224
 """Input side for photographs, as in the papers."""
 
+STEPS = 50
+"""About so many steps are an epoch of a segmenter at least: with fewer, it would spend its time on the validation pictures."""
+
 RATE_WITHOUT_NORM = 0.15
 """Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
 
@@ -182,6 +185,10 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
         optimizer.weight_decay if optimizer.weight_decay is not None else (5e-4 if optimizer.name == "sgd" else 0.05)
     )
     said.append(f"{optimizer.name}, peak learning rate {lr:g}, batches of {batch_size}")
+    passes = config.data.passes
+    if passes is None:
+        passes = max(1, STEPS * batch_size // images) if config.task == "segmentation" else 1
+        said.extend([f"an epoch shows each picture {passes} times, as there are few"] if passes > 1 else [])
     workers = config.data.workers
     if workers is None:
         # Small pictures are prepared faster than they could be handed from process to process.
@@ -195,7 +202,7 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
         config,
         training=replace(training, batch_size=batch_size, precision=precision, freeze_norm=frozen),
         optimizer=replace(optimizer, lr=lr, weight_decay=decay),
-        data=replace(config.data, workers=workers),
+        data=replace(config.data, workers=workers, passes=passes),
     )
 
 

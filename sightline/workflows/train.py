@@ -249,7 +249,7 @@ def _job(
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
     samples = training_samples(index, config, shape)
-    steps = -(-len(samples) // batch_size)
+    steps = -(-len(samples) // batch_size) * (config.data.passes or 1)
     val_batch = together(shape, max(batch_size, 64))
     assert config.task is not None
     return Job(
