@@ -70,12 +70,23 @@ def save(path: Path, state: dict[str, Tensor], header: Header) -> None:
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises `CheckpointError` when `path` is missing, torn, or not one of ours."""
+    header, tensors = _read(path, with_tensors=True)
+    return Checkpoint(header, tensors, path)
+
+
+def load_header(path: Path) -> Header:
+    """The header alone, without reading the tensors. Raises like `load`."""
+    return _read(path, with_tensors=False)[0]
+
+
+def _read(path: Path, *, with_tensors: bool) -> tuple[Header, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"There is no weights file at {path}. A run keeps them in RUN/weights/best.safetensors.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_HEADER_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}). Bring a whole copy of it."
@@ -84,7 +95,7 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} holds tensors but no Sightline header. To start training from it, use `sightline train --weights {path}`."
         )
-    return Checkpoint(_header(text, path), tensors, path)
+    return _header(text, path), tensors
 
 
 def build(checkpoint: Checkpoint) -> tuple[nn.Module, Task]:

@@ -17,6 +17,7 @@ from sightline.data.box_transforms import BoxAugmentation
 from sightline.data.mask_transforms import MaskAugmentation
 from sightline.data.transforms import Augmentation
 from sightline.errors import ConfigError
+from sightline.tasks.segmentation import SegmentationConfig
 from sightline.training.optim import OptimizerConfig
 from sightline.training.trainer import TrainingConfig
 
@@ -104,6 +105,8 @@ class RunConfig:
     """Of pictures with boxes."""
     masks: MaskAugmentation = field(default_factory=MaskAugmentation)
     """Of pictures with masks."""
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    """What is learned of masks."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 

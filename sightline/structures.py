@@ -36,8 +36,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize:
             raise ValueError(f"expected 1 <= crop <= resize, got crop {self.crop} and resize {self.resize}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
+        _check_colours(self.mean, self.std)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +58,7 @@ class WholePicture:
     def __post_init__(self) -> None:
         if not 1 <= self.shorter <= self.longer:
             raise ValueError(f"expected 1 <= shorter <= longer, got {self.shorter} and {self.longer}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
+        _check_colours(self.mean, self.std)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +78,12 @@ class Windows:
     def __post_init__(self) -> None:
         if self.side < 1:
             raise ValueError(f"expected a side of 1 pixel or more, got {self.side}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"expected three means and three positive deviations, got {self.mean} and {self.std}")
+        _check_colours(self.mean, self.std)
+
+
+def _check_colours(mean: Sequence[float], std: Sequence[float]) -> None:
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(f"expected three means and three positive deviations, got {mean} and {std}")
 
 
 Shape = Preprocessing | WholePicture | Windows
@@ -227,10 +229,20 @@ class SegmentationTarget:
 
     mask: Tensor
     """(H, W) uint8, 0..K-1, or `IGNORED`."""
+    closeness: Tensor | None = None
+    """(H, W) uint8, only where the loss asks: 255 where two objects touch, less the farther they are, 0 in them; see
+    `sightline.data.touching`."""
 
     def __post_init__(self) -> None:
         if self.mask.ndim != 2 or self.mask.dtype != torch.uint8:
             raise ValueError(f"expected an (H, W) uint8 mask, got {tuple(self.mask.shape)} {self.mask.dtype}")
+        if self.closeness is not None and (self.closeness.shape, self.closeness.dtype) != (
+            self.mask.shape,
+            torch.uint8,
+        ):
+            raise ValueError(
+                f"expected closeness for a mask of {tuple(self.mask.shape)}, got {tuple(self.closeness.shape)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

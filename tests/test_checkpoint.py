@@ -41,7 +41,7 @@ def path(tmp_path: Path, model: torch.nn.Module) -> Path:
 
 def test_everything_comes_back(path: Path, model: torch.nn.Module) -> None:
     loaded = checkpoint.load(path)
-    assert loaded.header == HEADER
+    assert loaded.header == checkpoint.load_header(path) == HEADER
     built, task = checkpoint.build(loaded)
     assert not built.training
     assert task.class_names == HEADER.class_names

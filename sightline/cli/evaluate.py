@@ -45,8 +45,8 @@ def evaluate(
     """Measure a run on labelled pictures.
 
     Of a classifier, prints top-1, top-5 and each class's precision, recall and F1, and draws the confusion matrix into the run's
-    pictures folder; of a detector, COCO's average precision and recall, each class's, and what kinds of errors cost how much, and
-    draws what was found beside what is there.
+    pictures folder; of a detector, COCO's average precision and recall, each class's, and what kinds of errors cost how much; of a
+    segmenter, the overlap of pixels and outlines, mean and each class's. Of these two it draws what was found beside what is there.
     """
     if crops not in CROPS:
         raise ConfigError(f"--crops: expected {', '.join(CROPS)}, got {crops}.")
@@ -68,13 +68,9 @@ def print_evaluation(result: dict[str, Any]) -> None:
         _print_segmentation(result)
         return
     figures = f"top1 {result['top1']:.4f}  top5 {result['top5']:.4f}  macro F1 {result['macro']['f1']:.4f}"
-    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
-    print(f"{figures}  ({result['split']} split, {result['images']} pictures{taken})")
+    print(f"{figures}  {_rests_on(result)}")
     print()
-    rows = list(result["per_class"])
-    if len(rows) > CLASSES_SHOWN:
-        rows = sorted(rows, key=lambda row: (row["f1"] is not None, row["f1"]))[:CLASSES_SHOWN]
-        print(f"The {CLASSES_SHOWN} classes with the lowest F1, of {len(result['per_class'])}:")
+    rows = _weakest(result["per_class"], "f1", "F1")
     numbers = ("precision", "recall", "F1", "pictures")
     cells = [
         [row["name"], *(_share(row[key]) for key in ("precision", "recall", "f1")), str(row["images"])] for row in rows
@@ -84,16 +80,12 @@ def print_evaluation(result: dict[str, Any]) -> None:
 
 def _print_detection(result: dict[str, Any]) -> None:
     """COCO's figures, those of VOC where there are, a line for each class, and what errors cost."""
-    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
     line = "  ".join(f"{name} {_share(result[name])}" for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"))
-    print(f"{line}  ({result['split']} split, {result['images']} pictures{taken})")
+    print(f"{line}  {_rests_on(result)}")
     names = [name for name in ("AR1", "AR10", "AR100", "voc07", "voc10") if name in result]
     print("  ".join(f"{name} {_share(result[name])}" for name in names))
     print()
-    rows = sorted(result["per_class"], key=lambda row: (row["ap"] is not None, row["ap"]))[:CLASSES_SHOWN]
-    rows = rows if len(result["per_class"]) > CLASSES_SHOWN else list(result["per_class"])
-    if len(result["per_class"]) > CLASSES_SHOWN:
-        print(f"The {CLASSES_SHOWN} classes with the lowest AP, of {len(result['per_class'])}:")
+    rows = _weakest(result["per_class"], "ap", "AP")
     cells = [[row["name"], _share(row["ap"]), _share(row["ap50"]), str(row["objects"])] for row in rows]
     print_table(("class", "AP", "AP50", "objects"), cells, numbers=("AP", "AP50", "objects"))
     print()
@@ -103,19 +95,28 @@ def _print_detection(result: dict[str, Any]) -> None:
 
 def _print_segmentation(result: dict[str, Any]) -> None:
     """Overlap, a line for each class, and for two classes what became of single objects."""
-    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
     line = "  ".join(f"{name} {_share(result[key])}" for name, key in OVERLAPS.items())
-    print(f"{line}  ({result['split']} split, {result['images']} pictures{taken})")
+    print(f"{line}  {_rests_on(result)}")
     if "objects" in result:
         print(f"precision {_share(result['precision'])}  recall {_share(result['recall'])}  of pixels;  ", end="")
         print(f"objects {result['objects']}, merged {result['merged_objects']}, split {result['split_objects']}")
     print()
-    rows = [row for row in result["per_class"] if row["iou"] is not None]
-    shown = sorted(rows, key=lambda row: row["iou"])[:CLASSES_SHOWN] if len(rows) > CLASSES_SHOWN else rows
-    if len(rows) > CLASSES_SHOWN:
-        print(f"The {CLASSES_SHOWN} classes with the lowest IoU, of {len(rows)} that are there:")
-    cells = [[row["name"], _share(row["iou"]), _share(row["dice"]), f"{row['pixels']:,}"] for row in shown]
+    rows = _weakest([row for row in result["per_class"] if row["iou"] is not None], "iou", "IoU")
+    cells = [[row["name"], _share(row["iou"]), _share(row["dice"]), f"{row['pixels']:,}"] for row in rows]
     print_table(("class", "IoU", "Dice", "pixels"), cells, numbers=("IoU", "Dice", "pixels"))
+
+
+def _rests_on(result: dict[str, Any]) -> str:
+    taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
+    return f"({result['split']} split, {result['images']} pictures{taken})"
+
+
+def _weakest(rows: list[dict[str, Any]], key: str, name: str) -> list[dict[str, Any]]:
+    """All rows as they come, or the `CLASSES_SHOWN` lowest by `key` of many, which is said."""
+    if len(rows) <= CLASSES_SHOWN:
+        return rows
+    print(f"The {CLASSES_SHOWN} classes with the lowest {name}, of {len(rows)}:")
+    return sorted(rows, key=lambda row: (row[key] is not None, row[key]))[:CLASSES_SHOWN]
 
 
 def _share(value: float | None) -> str:

@@ -41,10 +41,11 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of --out when they exist.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Label pictures, or find the objects in them, with a trained network.
+    """Label pictures, find the objects in them, or label their pixels, with a trained network.
 
-    Shows the five most probable classes of each picture, or what a detector found. Pictures that cannot be read are named with the
-    reason, and the exit code is then 1.
+    Shows the five most probable classes of each picture, what a detector found, or the share of each class in a segmented picture;
+    with --out a segmenter's masks are written too. Pictures that cannot be read are named with the reason, and the exit code is
+    then 1.
     """
     check_out(out, overwrite=overwrite)
     from sightline.workflows import predict as workflow

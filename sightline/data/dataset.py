@@ -33,7 +33,7 @@ class Samples(Dataset[Sample]):
         self,
         index: Index,
         positions: Sequence[int] | np.ndarray,
-        transform: Transform | Sequence[Transform],
+        transform: Transform | JointTransform | Sequence[Transform],
         seed: int | None = None,
         mix: Mix | None = None,
     ) -> None:
@@ -77,8 +77,10 @@ class Samples(Dataset[Sample]):
         return Sample(image, ClassificationTarget(label, second_label, share), position)
 
     def _picture(self, epoch: int, position: int) -> tuple[Tensor, int]:
-        transform = self.transform if callable(self.transform) else self.transform[epoch]
-        return transform(self.index.source.image(position)), int(self.index.labels[position])
+        return self._transform(epoch)(self.index.source.image(position)), int(self.index.labels[position])
+
+    def _transform(self, epoch: int) -> Callable[..., Any]:
+        return self.transform if callable(self.transform) else self.transform[epoch]
 
 
 class JointSamples(Samples):
@@ -95,13 +97,12 @@ class JointSamples(Samples):
         seed: int | None = None,
         multiple: int = 1,
     ) -> None:
-        super().__init__(index, positions, (), seed)
+        super().__init__(index, positions, transform, seed)
         self.multiple = multiple
-        self.joint = transform
 
     def _sample(self, epoch: int, position: int) -> Sample:
         picture = self.index.source.image(position)
-        image, target = self.joint(picture, self.index.annotations.target(position))
+        image, target = self._transform(epoch)(picture, self.index.annotations.target(position))
         seed = None if self.seed is None else mixed_seed(self.seed, epoch, position, 1)
         return Sample(image, target, position, (picture.shape[1], picture.shape[2]), seed)
 

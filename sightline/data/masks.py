@@ -6,6 +6,7 @@ Shape letters: `N` pictures, `H`, `W` of one of them, `K` classes.
 
 import hashlib
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.data.touching import closeness
 from sightline.structures import IGNORED, SegmentationTarget
 
 MOST_CLASSES = IGNORED
@@ -109,13 +111,19 @@ class Masks:
     """The masks, N of them."""
     mapping: NDArray[np.uint8] | None = None
     """(256,) what a value of the source's masks means; None where it means itself."""
+    closeness: Mapping[int, bytes] | None = None
+    """What goes with the masks of some positions, see `with_closeness`; compressed, since nearly all of it is 0."""
 
     def __len__(self) -> int:
         return len(self.source)
 
     def target(self, position: int) -> SegmentationTarget:
         """What a network should say of each pixel of the picture at `position`; raises `ImageError`."""
-        return SegmentationTarget(self.mapped(self.source.mask(position)))
+        mask = self.mapped(self.source.mask(position))
+        if self.closeness is None:
+            return SegmentationTarget(mask)
+        near = np.frombuffer(bytearray(zlib.decompress(self.closeness[position])), np.uint8)
+        return SegmentationTarget(mask, torch.from_numpy(near).view(mask.shape))
 
     def mapped(self, mask: Tensor) -> Tensor:
         """A mask of the source in the labels of this data set."""
@@ -128,6 +136,17 @@ class Masks:
             for pixels in pool.map(lambda at: pixel_counts(self.target(int(at)).mask, num_classes), positions):
                 total += pixels
         return total
+
+    def with_closeness(self, positions: NDArray[np.int64], sigma: float) -> "Masks":
+        """The same with what `sightline.data.touching.closeness` says of the masks at `positions`, computed now, in threads."""
+
+        def found(position: int) -> bytes:
+            near = closeness(self.mapped(self.source.mask(position)), sigma)
+            return zlib.compress(near.numpy().tobytes(), level=1)
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            places = [int(position) for position in positions]
+            return replace(self, closeness=dict(zip(places, pool.map(found, places), strict=True)))
 
     def relabelled(self, mapping: NDArray[np.int64]) -> "Masks":
         """The same with class c called `mapping[c]`; what is ignored stays so."""

@@ -45,6 +45,15 @@ def touching_weights(objects: Tensor, weight: float = WEIGHT, sigma: float = SIG
     return torch.from_numpy(weights.astype(np.float32))
 
 
+def closeness(mask: Tensor, sigma: float = SIGMA) -> Tensor:
+    """(H, W) uint8: `touching_weights` of the objects in a mask (H, W) uint8 for a weight of 255, to be scaled by the loss.
+
+    >>> closeness(torch.tensor([[1, 1, 0, 1]], dtype=torch.uint8), sigma=2)
+    tensor([[  0,   0, 155,   0]], dtype=torch.uint8)
+    """
+    return touching_weights(objects_of(mask), weight=255, sigma=sigma).round().to(torch.uint8)
+
+
 def objects_of(mask: Tensor, background: int = 0) -> Tensor:
     """(H, W) int64: the objects in a mask (H, W) uint8, numbered from 1; 0 for background and for what is ignored.
 

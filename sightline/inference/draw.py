@@ -1,12 +1,16 @@
 """A contact sheet: many pictures on one, each with a line or two of text below it."""
 
+import io
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from sightline.files import write_atomic
 
 PICTURE = 144
 """Side of the square that a picture is fitted into, in pixels."""
@@ -92,6 +96,13 @@ def fitted(image: Tensor, side: int) -> Image.Image:
         factor = math.floor(factor)
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     return picture.resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS)
+
+
+def write_png(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG in one atomic step. Raises `StorageError` when it cannot be written."""
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    write_atomic(path, content.getvalue())
 
 
 def _columns(tiles: int) -> int:

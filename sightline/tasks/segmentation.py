@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.errors import InputError, SightlineError
+from sightline.errors import ConfigError, InputError, SightlineError
 from sightline.metrics.boundary import BoundaryScore
 from sightline.metrics.metric import Metric
 from sightline.metrics.overlap import Overlap
@@ -22,6 +22,44 @@ LOSSES = ("cross_entropy", "dice", "focal")
 """What can be learned by; several with "+" between them are summed."""
 AT_ONCE = 32
 """Classes that are resized together: all of many classes in the size of a photograph would not fit into memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentationConfig:
+    """What a segmenter learns by. Raises `ConfigError` for values out of range.
+
+    >>> SegmentationConfig(balance=2)
+    Traceback (most recent call last):
+        ...
+    sightline.errors.ConfigError: segmentation.balance: expected 0..1, got 2.
+    """
+
+    losses: str = "cross_entropy+dice"
+    """"cross_entropy", "dice" and "focal", with "+" between them; they are summed."""
+    class_weights: tuple[float, ...] | None = None
+    """How much a pixel of each class counts in cross entropy and focal loss, a number a class; all alike when not given."""
+    balance: float = 0.0
+    """Class weights from the training masks, where none are given: 0 leaves all alike, 1 lets each class count as much as
+    the others, however few its pixels; between them a power."""
+    touching: float = 0.0
+    """How much more background counts, in cross entropy, where two objects touch: w0 of Ronneberger et al. 2015, equation 2,
+    10 in the paper."""
+    touching_sigma: float = 5.0
+    """How far from each other objects are when that has come down to exp(-1/2) of it, both distances together, in pixels."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.balance <= 1:
+            raise ConfigError(f"segmentation.balance: expected 0..1, got {self.balance}.")
+        if not 0 <= self.touching < math.inf:
+            raise ConfigError(f"segmentation.touching: expected 0 or more, got {self.touching}.")
+        if not 0 < self.touching_sigma < math.inf:
+            raise ConfigError(f"segmentation.touching_sigma: expected a number above 0, got {self.touching_sigma}.")
+        if self.touching and "cross_entropy" not in self.losses.split("+"):
+            raise ConfigError(
+                f"segmentation.touching: it is for cross entropy, which is not among the losses, {self.losses!r}."
+            )
+        if self.balance and self.class_weights:
+            raise ConfigError("segmentation.balance: it chooses the class weights; leave it or class_weights out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +82,8 @@ class SegmentationTask:
     """Names from `LOSSES` with "+" between them."""
     class_weights: tuple[float, ...] | None = None
     """How much a pixel of each of the K classes counts in cross entropy and focal loss, 0 or more; None: all alike."""
+    touching: float = 0.0
+    """How much more a pixel counts in cross entropy where its target's `closeness` is 255, in proportion elsewhere."""
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names)
@@ -78,7 +118,8 @@ class SegmentationTask:
         losses: dict[str, Tensor] = {}
         for name in self.losses.split("+"):
             if name == "cross_entropy":
-                losses[name] = pixel_cross_entropy(logits, masks, weights)
+                near = self._nearness(batch).to(logits.device) if self.touching else None
+                losses[name] = pixel_cross_entropy(logits, masks, weights, near)
             elif name == "focal":
                 losses[name] = focal(logits, masks, class_weights=weights)
             else:
@@ -128,6 +169,16 @@ class SegmentationTask:
                 f"expected logits of the images' size, {tuple(images.shape[2:])}, got {tuple(logits.shape[2:])}"
             )
         return logits
+
+    def _nearness(self, batch: Batch) -> Tensor:
+        """(N, H, W) float32: what is added to the weight of each pixel."""
+        near = torch.zeros(len(batch), *batch.images.shape[2:])
+        for row, target in enumerate(batch.targets):
+            if not isinstance(target, SegmentationTarget) or target.closeness is None:
+                raise InputError("The loss weighs pixels between objects, but the data does not say where they are.")
+            height, width = target.closeness.shape
+            near[row, :height, :width] = target.closeness
+        return near * (self.touching / 255)
 
     def _masks(self, batch: Batch) -> Tensor:
         """(N, H, W) uint8 on the CPU, where a check makes no GPU wait; `IGNORED` right of and below smaller masks."""

@@ -1,6 +1,5 @@
 """Evaluate: a trained network on a split, with its own preprocessing, every number with the count that it rests on."""
 
-import io
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from sightline.data.splits import read_splits
 from sightline.data.transforms import Views
 from sightline.device import autocast, keep_freed_memory
 from sightline.errors import DataError, InputError, StorageError
-from sightline.files import write_atomic
+from sightline.inference.draw import write_png
 from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import Predictor, load
@@ -37,7 +36,7 @@ from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
 from sightline.training.runlog import Listener, Silence
-from sightline.workflows.pictures import evaluation_samples, task_of
+from sightline.workflows.pictures import THERE, evaluation_samples, task_of
 
 BATCH = 64
 SHOWN = 12
@@ -106,7 +105,9 @@ def evaluate(
 
 def _with_voc(predictor: Predictor) -> Predictor:
     if not isinstance(predictor.task, DetectionTask):
-        raise InputError("--voc is for detectors, and this is a classifier. Leave it out.")
+        raise InputError(
+            f"--voc is for detectors, and this network was trained for {predictor.task.name}. Leave it out."
+        )
     return replace(predictor, task=replace(predictor.task, voc=True))
 
 
@@ -131,24 +132,20 @@ def _draw(predictor: Predictor, samples: Samples, values: dict[str, Any], folder
         if len(samples) > SHOWN
         else samples.positions
     )
-    rows: list[Comparison | MaskedPicture] = []
+    comparisons, masked = [], []
     for position in map(int, shown):
         image, name = samples.index.source.image(position), samples.index.source.name(position)
         target = samples.index.annotations.target(position)
         (found,) = predictor.predict([image])
         match found, target:
             case DetectionPrediction(), DetectionTarget():
-                rows.append(Comparison(image=image, prediction=found, target=target, title=name))
+                comparisons.append(Comparison(image=image, prediction=found, target=target, title=name))
             case SegmentationPrediction(), SegmentationTarget():
-                rows.append(MaskedPicture(image=image, labels=found.labels, truth=target.mask, title=name))
-    boxes, masks = (
-        [row for row in rows if isinstance(row, Comparison)],
-        [r for r in rows if isinstance(r, MaskedPicture)],
-    )
-    sheet = detection_sheet(boxes, predictor.class_names) if boxes else mask_sheet(masks, predictor.class_names)
-    picture = io.BytesIO()
-    sheet.save(picture, format="PNG")
-    write_atomic(folder / f"{'detections' if boxes else 'masks'}_{split}.png", picture.getvalue())
+                masked.append(MaskedPicture(image=image, labels=found.labels, truth=target.mask, title=name))
+    if predictor.task.name == "detection":
+        write_png(folder / f"detections_{split}.png", detection_sheet(comparisons, predictor.class_names))
+    else:
+        write_png(folder / f"masks_{split}.png", mask_sheet(masked, predictor.class_names))
 
 
 def _index(run: Path, header: Header, data: str | Path | None, format: str | None, listener: Listener) -> Index:
@@ -165,9 +162,8 @@ def _index(run: Path, header: Header, data: str | Path | None, format: str | Non
     for line in (*(f"ignored: {name}" for name in index.ignored), *index.notes):
         listener.say(line)
     if task_of(index) != header.task:
-        there = "boxes" if task_of(index) == "detection" else "a class for each picture"
         raise DataError(
-            f"{run} was trained for {header.task}, but the data ({index.format}) has {there}. Give other data."
+            f"{run} was trained for {header.task}, but the data ({index.format}) has {THERE[task_of(index)]}. Give other data."
         )
     return _relabelled(index, header.class_names)
 

@@ -60,7 +60,7 @@ def header_of(weights: str) -> checkpoint.Header | None:
     if path.suffix != ".safetensors" or not path.is_file():
         return None
     try:
-        return checkpoint.load(path).header
+        return checkpoint.load_header(path)
     except CheckpointError:  # tensors of someone else, which say nothing about their network
         return None
 

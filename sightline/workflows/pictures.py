@@ -1,6 +1,7 @@
 """The pictures of a data set as a network is shown them: with a class each, or with boxes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -15,9 +16,13 @@ from sightline.data.masks import Masks
 from sightline.data.transforms import Views, eval_transform, train_transforms
 from sightline.errors import InputError
 from sightline.structures import Preprocessing, Shape, WholePicture, Windows
-from sightline.tasks import TASKS
+from sightline.tasks.classification import ClassificationTask
+from sightline.tasks.detection import DetectionTask
+from sightline.tasks.segmentation import SegmentationTask
 from sightline.tasks.task import Task
 
+THERE = {"classification": "a class for each picture", "detection": "boxes", "segmentation": "masks"}
+"""What pictures have for a task to learn from them."""
 PADDED_TO = 32
 """Sides of a batch of whole pictures are multiples of so many pixels: a cell of the coarsest map."""
 
@@ -36,8 +41,14 @@ def task_of(index: Index) -> Literal["classification", "detection", "segmentatio
 def create_task(config: RunConfig, class_names: tuple[str, ...]) -> Task:
     """The task of a configuration in which it is decided."""
     assert config.task is not None
-    arguments = {"label_smoothing": config.training.label_smoothing} if config.task == "classification" else {}
-    return TASKS[config.task](class_names, **arguments)
+    match config.task:
+        case "classification":
+            return ClassificationTask(class_names, label_smoothing=config.training.label_smoothing)
+        case "detection":
+            return DetectionTask(class_names)
+        case "segmentation":
+            chosen = config.segmentation
+            return SegmentationTask(class_names, chosen.losses, chosen.class_weights, chosen.touching)
 
 
 def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
@@ -51,6 +62,9 @@ def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
         case WholePicture():
             return JointSamples(index, positions, train_boxes(config.boxes, shape), seed=seed, multiple=PADDED_TO)
         case Windows():
+            if config.segmentation.touching and isinstance(index.annotations, Masks):
+                near = index.annotations.with_closeness(positions, config.segmentation.touching_sigma)
+                index = replace(index, annotations=near)
             return JointSamples(index, positions, train_masks(config.masks, shape.side), seed=seed)
 
 

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from sightline.config import ModelConfig, RunConfig
+from sightline.data.annotations import Objects
 from sightline.data.checks import Report
 from sightline.data.index import Index
+from sightline.data.masks import Masks
 from sightline.device import pick_device, pick_precision
-from sightline.errors import ConfigError, UnknownNameError
+from sightline.errors import ConfigError, DataError, UnknownNameError
 from sightline.models import BACKBONES, DETECTORS, MODELS, SEGMENTERS, create_backbone, create_model
 from sightline.models.backbone import Backbone
 from sightline.models.faster_rcnn import FasterRCNN
@@ -23,7 +25,7 @@ from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection, plan_segmentation
 from sightline.workflows.network import header_of, inherited, published
-from sightline.workflows.pictures import task_of
+from sightline.workflows.pictures import THERE, task_of
 
 SMALL_IMAGE = 64
 """Pictures with a shorter side up to this many pixels are small: they keep their size and get the stem for small images."""
@@ -42,7 +44,6 @@ RATE_WITHOUT_NORM = 0.15
 """Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
 
 
-THERE = {"classification": "a class for each picture", "detection": "boxes", "segmentation": "masks"}
 USUAL_MODEL = {"classification": "resnet18", "detection": "faster_rcnn --neck fpn", "segmentation": "unet"}
 OF_TASK: dict[str, Collection[str]] = {"classification": BACKBONES, "detection": DETECTORS, "segmentation": SEGMENTERS}
 
@@ -51,8 +52,9 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
     """The configuration with nothing left open, how pictures are prepared, and what is to be said about it.
 
     The task is decided, see `with_task`. Raises `UnknownNameError` for published weights or parts of the model that there are
-    not, `ConfigError` for settings that contradict each other.
+    not, `ConfigError` for settings that contradict each other, `DataError` when nothing could be measured on the validation split.
     """
+    _require_measurable(index, report)
     said: list[str] = []
     images = len(index.positions("train"))
     if config.task == "detection":
@@ -62,11 +64,27 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
     if config.task == "segmentation":
         config, windows = plan_segmentation.windows(config, report, said)
         config = replace(config, model=plan_segmentation.arguments(config.model))
+        config = plan_segmentation.class_weights(config, index, report, said)
         return _training(config, images, windows.side, said), windows, said
     config, preprocessing = _image_size(config, report, said)
     config = _arguments(config, preprocessing.crop, said)
     config = _augmentation(config, preprocessing.crop, said)
     return _training(config, images, preprocessing.crop, said), preprocessing, said
+
+
+def _require_measurable(index: Index, report: Report) -> None:
+    """Raise `DataError` for a validation split on which no figure could be had, before an epoch was spent."""
+    positions, objects, there = index.positions("val"), index.annotations, True
+    if isinstance(objects, Objects):
+        there = any((~objects.crowd[rows] & ~objects.difficult[rows]).any() for rows in map(objects.rows, positions))
+    elif isinstance(objects, Masks):
+        there = bool(report.class_pixels(positions).sum())
+    if not there:
+        missing = "box" if isinstance(objects, Objects) else "pixel of a known class"
+        raise DataError(
+            f"The validation split ({len(positions)} pictures) has no {missing} to be measured on. "
+            "Give it other pictures, or more of them."
+        )
 
 
 def with_task(config: RunConfig, index: Index) -> RunConfig:

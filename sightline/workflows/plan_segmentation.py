@@ -3,8 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from sightline.config import ModelConfig, RunConfig
 from sightline.data.checks import Report
+from sightline.data.index import Index
 from sightline.errors import ConfigError
 from sightline.structures import Windows
 from sightline.workflows.network import inherited, on_backbone, published
@@ -24,6 +27,20 @@ def windows(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConf
     if size is None:
         said.append(f"windows of {side} px (the pictures' shorter side is {median} px); pictures keep their own pixels")
     return replace(config, data=replace(config.data, image_size=side)), Windows(side=side, **values)
+
+
+def class_weights(config: RunConfig, index: Index, report: Report, said: list[str]) -> RunConfig:
+    """Weights that let rare classes count as `segmentation.balance` asks; the mean over the training pixels stays 1."""
+    chosen = config.segmentation
+    if not chosen.balance or chosen.class_weights is not None:
+        return config
+    pixels = report.class_pixels(index.positions("train")).astype(np.float64)
+    shares = pixels / pixels.sum()
+    raised = np.where(pixels > 0, np.maximum(shares, 1e-12) ** -chosen.balance, 0.0)
+    weights = tuple(float(f"{weight:.4g}") for weight in raised / (shares * raised).sum())
+    named = ", ".join(f"{name} {weight:g}" for name, weight in list(zip(index.class_names, weights, strict=True))[:10])
+    said.append(f"class weights: {named}{', ...' if len(weights) > 10 else ''}")
+    return replace(config, segmentation=replace(chosen, class_weights=weights, balance=0.0))
 
 
 def arguments(model: ModelConfig) -> ModelConfig:

@@ -17,7 +17,7 @@ from torch import Tensor
 from sightline.data.decode import decode_file
 from sightline.errors import ImageError, InputError
 from sightline.files import require_free, write_atomic
-from sightline.inference.draw import Tile, contact_sheet
+from sightline.inference.draw import Tile, contact_sheet, write_png
 from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import load
@@ -67,13 +67,13 @@ class PredictResult:
     """One row a picture, in the order given."""
 
     task: str
-    """Name in `sightline.tasks.TASKS`: whether rows have `top` or `objects`."""
+    """Name in `sightline.tasks.TASKS`: whether rows have `top`, `objects`, or `shares` and `mask`."""
     class_names: tuple[str, ...]
     rows: list[Row]
 
 
 def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener | None = None) -> PredictResult:
-    """Label pictures, or find objects in them, by a run (its best weights) or a weights file.
+    """Label pictures, find objects in them, or label their pixels, by a run (its best weights) or a weights file.
 
     `inputs` are files, folders (every picture below them) and globs. A picture that cannot be read has its reason in its row.
     Raises `InputError` for an input that matches nothing.
@@ -123,19 +123,18 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
     writers = {".csv": tables[result.task], ".jsonl": _json_lines}
     if out.suffix.lower() not in writers:
         raise InputError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
-    sheet = out.with_suffix(".png")
+    sheet, masks = out.with_suffix(".png"), _mask_files(result.rows, out.with_suffix(""))
     if not overwrite:
-        require_free((out, sheet))
+        require_free((out, sheet, *masks))
     write_atomic(out, writers[out.suffix.lower()](result).encode(errors="backslashreplace"))
     readable = [row for row in result.rows if row.error is None]
     if not readable:
         return [out]
-    written = [out, *_write_masks(readable, out.with_suffix(""), overwrite)]
-    picture = io.BytesIO()
+    for file, mask in masks.items():
+        write_png(file, Image.fromarray(mask.numpy()))
     drawn = {"classification": _sheet_of_labels, "detection": _sheet_of_objects, "segmentation": _sheet_of_masks}
-    drawn[result.task](readable, result).save(picture, format="PNG")
-    write_atomic(sheet, picture.getvalue())
-    return [*written, sheet]
+    write_png(sheet, drawn[result.task](readable, result))
+    return [out, *masks, sheet]
 
 
 def as_object(row: Row, task: str) -> dict[str, Any]:
@@ -175,21 +174,15 @@ def _shares(found: SegmentationPrediction, class_names: Sequence[str]) -> list[t
     return [(class_names[label], round(count / found.labels.numel(), 6)) for count, label in present]
 
 
-def _write_masks(rows: Sequence[Row], folder: Path, overwrite: bool) -> list[Path]:
-    """The masks of a segmenter, named after their pictures; of two pictures of one name the second gets a number."""
-    files: dict[Path, Row] = {}
-    for row in (row for row in rows if row.mask is not None):
-        stem = Path(row.path).stem
-        numbered = (folder / f"{stem}{'' if number == 1 else f'_{number}'}.png" for number in count(1))
-        files[next(file for file in numbered if file not in files)] = row
-    if not overwrite:
-        require_free(files)
-    for file, row in files.items():
-        assert row.mask is not None
-        content = io.BytesIO()
-        Image.fromarray(row.mask.numpy()).save(content, format="PNG")
-        write_atomic(file, content.getvalue())
-    return list(files)
+def _mask_files(rows: Sequence[Row], folder: Path) -> dict[Path, Tensor]:
+    """The masks of a segmenter, in files named after their pictures; of two pictures of one name the second gets a number."""
+    files: dict[Path, Tensor] = {}
+    for row in rows:
+        if row.mask is not None:
+            stem = Path(row.path).stem
+            numbered = (folder / f"{stem}{'' if number == 1 else f'_{number}'}.png" for number in count(1))
+            files[next(file for file in numbered if file not in files)] = row.mask
+    return files
 
 
 def _sheet_of_masks(rows: Sequence[Row], result: PredictResult) -> Image.Image:

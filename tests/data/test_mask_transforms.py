@@ -101,10 +101,10 @@ def test_every_part_of_the_picture_is_seen():
 def test_bending_by_the_same_everywhere_is_a_shift():
     image, target = marked()
     shift = torch.tensor([3.0, -2.0])[:, None, None].expand(2, 3, 3)
-    moved, mask = bent(image, target.mask, shift)
+    moved, (mask,) = bent(image, target.mask[None], shift)
     assert torch.equal(mask[2:, :-3], target.mask[:-2, 3:])
     assert torch.equal(moved[:, 2:, :-3], image[:, :-2, 3:])
-    same, same_mask = bent(image, target.mask, torch.zeros(2, 3, 3))
+    same, (same_mask,) = bent(image, target.mask[None], torch.zeros(2, 3, 3))
     assert torch.equal(same, image)
     assert torch.equal(same_mask, target.mask)
 
@@ -114,7 +114,7 @@ def test_bending_is_smooth_and_follows_the_grid():
     image = torch.arange(width, dtype=torch.uint8).expand(3, height, width)
     displacements = torch.zeros(2, 3, 3)
     displacements[0, 1, 1] = 6  # the middle of the picture comes from 6 pixels to the right
-    moved, _ = bent(image, torch.zeros(height, width, dtype=torch.uint8), displacements)
+    moved, _ = bent(image, torch.zeros(1, height, width, dtype=torch.uint8), displacements)
     difference = moved[0].int() - image[0].int()
     assert difference[16, 32] == 6
     assert difference[0].abs().max() <= 1
@@ -143,3 +143,18 @@ def test_for_evaluation_nothing_changes():
 def test_values_out_of_range_are_refused(values):
     with pytest.raises(ConfigError, match=f"masks.{next(iter(values))}"):
         MaskAugmentation(**values)
+
+
+def test_what_is_said_of_each_pixel_moves_with_the_mask() -> None:
+    image, target = marked()
+    turning = MaskAugmentation(mirror=0.5, flip=0.5, turn=0.75, elastic=0.5, scale=(0.5, 2.0))
+    transform = train_masks(turning, side=16)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        mask = transform(image, target)[1].mask
+        torch.manual_seed(seed)
+        both = transform(image, SegmentationTarget(target.mask, target.mask))[1]
+        assert both.closeness is not None
+        known = mask != IGNORED
+        assert torch.equal(both.mask, mask)
+        assert torch.equal(both.closeness[known], mask[known])

@@ -127,3 +127,11 @@ def test_masks_of_one_class_cannot_be_learned(masked: Index, tmp_path: Path) -> 
         Image.fromarray(np.full((4, 5), 1, np.uint8)).save(file)
     with pytest.raises(DataError, match=r"pixels of one class only \(b\)"):
         check(masked).without_faults(masked)
+
+
+def test_closeness_is_kept_for_the_positions_asked_for() -> None:
+    mask = torch.tensor([[1, 1, 0, 2, 0, 0, 255]], dtype=torch.uint8)
+    masks = Masks(DrawnMasks([mask, mask.flip(1), mask], ["a", "b", "c"])).with_closeness(np.array([2, 1]), sigma=2.0)
+    expected = (255 * np.exp(-4 / 8)).round()
+    assert masks.target(2).closeness[0, 2] == masks.target(1).closeness[0, 4] == expected
+    assert masks.target(2).closeness[0, [0, 1, 3]].tolist() == [0, 0, 0]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sightline.errors import InputError, SightlineError
+from sightline.errors import ConfigError, InputError, SightlineError
 from sightline.ops.mask_losses import focal, pixel_cross_entropy, soft_dice
 from sightline.structures import (
     IGNORED,
@@ -14,7 +14,7 @@ from sightline.structures import (
     SegmentationPrediction,
     SegmentationTarget,
 )
-from sightline.tasks.segmentation import SegmentationTask
+from sightline.tasks.segmentation import SegmentationConfig, SegmentationTask
 from sightline.tasks.task import evaluate, scores
 
 TASK = SegmentationTask(("ground", "cell", "rim"))
@@ -61,6 +61,33 @@ def test_other_losses_and_class_weights():
     ):
         task = SegmentationTask(TASK.class_names, losses=names, class_weights=(0.5, 1.0, 2.0))
         assert task.loss(Giving(logits), _batch(mask)) == expected
+
+
+def test_background_between_objects_counts_more_where_that_is_asked_for():
+    logits, mask = _logits(1, 3, 6, 8), _mask(4, 5)
+    near = torch.randint(0, 256, (4, 5), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    task = SegmentationTask(TASK.class_names, losses="cross_entropy", touching=10.0)
+    batch = Batch(torch.zeros(1, 3, 6, 8), (SegmentationTarget(mask, near),), [0])
+    filled = F.pad(mask, (0, 3, 0, 2), value=IGNORED)[None]
+    expected = pixel_cross_entropy(logits, filled, None, F.pad(near * (10 / 255), (0, 3, 0, 2))[None])
+    torch.testing.assert_close(task.loss(Giving(logits), batch)["cross_entropy"], expected)
+    with pytest.raises(InputError, match="does not say where"):
+        task.loss(Giving(logits), _batch(mask))
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"balance": 1.5}, "balance: expected 0..1"),
+        ({"touching": -1.0}, "touching: expected 0 or more"),
+        ({"touching_sigma": 0.0}, "touching_sigma: expected a number above 0"),
+        ({"touching": 1.0, "losses": "dice"}, "for cross entropy, which is not among"),
+        ({"balance": 0.5, "class_weights": (1.0, 2.0)}, "leave it or class_weights out"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values, text):
+    with pytest.raises(ConfigError, match=text):
+        SegmentationConfig(**values)
 
 
 def test_a_prediction_is_the_most_probable_class_with_its_probability():

@@ -1,6 +1,7 @@
 """A segmenter from one call to pictures: trained, measured, used, stopped and resumed."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import torch
 from PIL import Image
 
 from sightline.checkpoint import Header, save
-from sightline.config import compose
+from sightline.config import compose, read_recipe
 from sightline.data.formats import read
+from sightline.data.masks import Masks
+from sightline.data.samples import write_digits
+from sightline.data.splits import read_splits
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.models import create_model
 from sightline.structures import Windows
@@ -64,7 +68,7 @@ def test_masks_alone_are_enough_to_choose_a_segmenter(discs: Path) -> None:
 
 
 @pytest.mark.slow
-def test_evaluate_measures_and_draws(found: TrainResult) -> None:
+def test_evaluate_measures_and_draws(found: TrainResult, tmp_path: Path) -> None:
     assert (found.headline, found.finished) == ("mIoU", True)
     values = evaluate(found.run)
     assert set(values) >= {"mIoU", "dice", "pixel_accuracy", "boundary_f", "per_class", "objects", "merged_objects"}
@@ -73,6 +77,12 @@ def test_evaluate_measures_and_draws(found: TrainResult) -> None:
     json.dumps(values, allow_nan=False)
     with pytest.raises(InputError, match="see whole pictures"):
         evaluate(found.run, crops=10)
+    with pytest.raises(InputError, match="trained for segmentation"):
+        evaluate(found.run, voc=True)
+    with pytest.raises(
+        DataError, match=r"was trained for segmentation, but the data \(image folder\) has a class for each"
+    ):
+        evaluate(found.run, write_digits(tmp_path / "digits"))
 
 
 @pytest.mark.slow
@@ -89,6 +99,11 @@ def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, disc
         assert np.array_equal(np.asarray(mask), result.rows[0].mask)
     with pytest.raises(InputError, match="exists already"):
         write_predictions(result, tmp_path / "found.csv")
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "2.png").touch()
+    with pytest.raises(InputError, match=r"2\.png exists already"):
+        write_predictions(result, tmp_path / "again.csv")
+    assert not (tmp_path / "again.csv").exists()  # all or nothing
 
 
 @pytest.mark.slow
@@ -131,6 +146,33 @@ def test_a_resumed_segmenter_has_the_same_bits(discs: Path, tmp_path: Path) -> N
     assert resume(tmp_path / "cut").finished
     files = [(run / "weights" / "last.safetensors").read_bytes() for run in (whole.run, tmp_path / "cut")]
     assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_what_is_learned_by_comes_from_the_recipe(discs: Path, tmp_path: Path) -> None:
+    listener = Lines()
+    chosen = {"losses": "cross_entropy", "balance": 1.0, "touching": 10.0, "touching_sigma": 3.0}
+    run = train(discs, name="weighted", out=tmp_path, listener=listener, segmentation=chosen, **QUICK).run
+    kept = compose([("kept", read_recipe(run / "recipe.toml"))]).segmentation
+    index = read_splits(read(discs), run / "splits.csv")
+    assert isinstance(index.annotations, Masks)
+    shares = index.annotations.counts(index.positions("train"), 2) / 12
+    shares = shares / shares.sum()
+    assert kept.class_weights is not None
+    assert np.asarray(kept.class_weights) * shares == pytest.approx(0.5, rel=1e-3)  # each class counts the same
+    assert kept.touching == 10.0
+    assert any(line.startswith("class weights: background 0.") for line in listener.said)
+
+
+@pytest.mark.slow
+def test_a_validation_split_that_says_nothing_is_refused_before_training(discs: Path, tmp_path: Path) -> None:
+    blind = tmp_path / "blind"
+    shutil.copytree(discs, blind)
+    for path in sorted(blind.rglob("masks/*.png")):
+        values = np.asarray(Image.open(path)) // 255
+        Image.fromarray(np.full_like(values, 255) if path.parent.parent.name == "val" else values).save(path)
+    with pytest.raises(DataError, match=r"validation split \(3 pictures\) has no pixel of a known class"):
+        train(blind, name="a", out=tmp_path, **QUICK)
 
 
 @pytest.mark.slow
