@@ -17,8 +17,9 @@ def demo(
 ) -> None:
     """Do everything once, on sample data.
 
-    A classifier learns handwritten digits, then a detector learns to find them on photographs: each is trained, measured on pictures
-    that were held back, used, and drawn. It takes some minutes on two cores and needs no network connection.
+    A classifier learns handwritten digits, a detector learns to find them on photographs, and a segmenter to name their pixels: each
+    is trained, measured on pictures that were held back, used, and drawn. It takes some minutes on two cores and needs no network
+    connection.
     """
     from sightline.workflows import demo as workflow
 
@@ -27,7 +28,9 @@ def demo(
     if as_json:
         print_json(result)
         return
-    for title, part in (("digits", result["classification"]), ("digits on photographs", result["detection"])):
+    titles = {"classification": "digits", "detection": "digits on photographs", "segmentation": "their pixels"}
+    for task, title in titles.items():
+        part = result[task]
         print(f"== {title}")
         print_evaluation(part["test"])
         print(f"data:     {part['data']}")

@@ -14,10 +14,10 @@ def sample(
         Path, typer.Argument(metavar="OUT", help="Folder to write; it must be new or empty.", show_default=False)
     ],
     kind: Annotated[
-        Literal["digits", "scenes"] | None,
+        Literal["digits", "scenes", "masks"] | None,
         typer.Option(
-            metavar="digits|scenes",
-            help="Single digits with a class, or scenes with boxes.  [default: scenes into a folder of that name, else digits]",
+            metavar="digits|scenes|masks",
+            help="Single digits with a class, scenes with boxes, or with masks.  [default: that of the folder's name, else digits]",
         ),
     ] = None,
     seed: Annotated[
@@ -31,12 +31,16 @@ def sample(
 
     Scenes: 440 pictures for object detection, up to five of these digits on a part of a photograph, with their boxes in COCO's
     format.
+
+    Masks: the same pictures for segmentation, with the class of each pixel.
     """
     from sightline.data import samples
     from sightline.data.formats import read
 
-    kind = kind or ("scenes" if out.name == "scenes" else "digits")
-    folder = samples.write_scenes(out, seed) if kind == "scenes" else samples.write_digits(out, seed)
+    kind = kind or next((kind for kind in ("scenes", "masks") if kind == out.name), "digits")
+    folder = (
+        samples.write_digits(out, seed) if kind == "digits" else samples.write_scenes(out, seed, masks=kind == "masks")
+    )
     counts = {split: len(positions) for split, positions in read(folder).splits.items()}
     if as_json:
         print_json({"data": folder, "pictures": counts})

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from sightline.data.annotations import ClassLabels
-from sightline.data.formats import coco, image_folder
+from sightline.data.formats import coco, image_folder, mask_folder
 from sightline.data.index import Index
 from sightline.data.scenes import scenes
 from sightline.data.sources import TensorSource
@@ -35,13 +35,15 @@ def write_digits(out: Path, seed: int = 0) -> Path:
     return _finished(out, lambda folder: image_folder.write(_divided_digits(seed), folder))
 
 
-def write_scenes(out: Path, seed: int = 0, counts: Mapping[str, int] = SCENES) -> Path:
+def write_scenes(out: Path, seed: int = 0, counts: Mapping[str, int] = SCENES, *, masks: bool = False) -> Path:
     """Write digit scenes with the box of each digit as a COCO data set of 160x128 PNG files, and return its path.
 
-    The same seed gives the same bytes. The digits of a split are those of that split in `write_digits`, so that a classifier
-    which learned from one may go into a detector for the other. Raises like `write_digits`.
+    With `masks` they are a folder of the same pictures and of masks. The same seed gives the same bytes. The digits of a split
+    are those of that split in `write_digits`, so that a classifier which learned from one may go into a detector or a segmenter
+    for the other. Raises like `write_digits`.
     """
-    return _finished(out, lambda folder: coco.write(scenes(_divided_digits(seed), seed, counts), folder))
+    write: Callable[[Index, Path], object] = mask_folder.write if masks else coco.write
+    return _finished(out, lambda folder: write(scenes(_divided_digits(seed), seed, counts, masks=masks), folder))
 
 
 def digits() -> Index:

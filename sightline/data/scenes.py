@@ -1,4 +1,4 @@
-"""Digit scenes: handwritten digits at several sizes and colours on parts of two photographs, and the box of each.
+"""Digit scenes: handwritten digits at several sizes and colours on parts of two photographs, and the box of each, or its pixels.
 
 Nothing is in two splits: the digits are divided before, and the photographs are cut up, the left half for training, the upper right
 quarter for validation, the lower right one for the test. Shape letters: `H`, `W` of a scene, `h`, `w` of a digit in it.
@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sightline.data.annotations import Objects
+from sightline.data.annotations import Annotations, Objects
 from sightline.data.index import SPLITS, Index
+from sightline.data.masks import DrawnMasks, Masks
 from sightline.data.sources import TensorSource
 
 SIZE = (128, 160)
@@ -45,10 +46,11 @@ _COLOURS = 50
 Pixels = NDArray[np.uint8]
 
 
-def scenes(digits: Index, seed: int, counts: Mapping[str, int]) -> Index:
+def scenes(digits: Index, seed: int, counts: Mapping[str, int], *, masks: bool = False) -> Index:
     """As many scenes of each split as `counts` says, drawn with the digits (grey, one a picture) of that split.
 
-    A digit comes back when all of its split have been used.
+    A digit comes back when all of its split have been used. The same pictures come with boxes, or with `masks`, which have
+    one class more: what no digit covers is the background.
     """
     from sklearn.datasets import load_sample_images
 
@@ -67,12 +69,15 @@ def scenes(digits: Index, seed: int, counts: Mapping[str, int]) -> Index:
                 scene.add(digits.source.image(digit)[0].numpy(), int(digits.labels[digit]))
             drawn.append(scene)
     pictures = np.stack([scene.picture for scene in drawn]).transpose(0, 3, 1, 2)
+    names = [f"scene {number}" for number in range(len(drawn))]
+    boxes = [np.array(scene.boxes, np.float32) for scene in drawn]
+    annotations: Annotations = Objects.of(boxes, [np.array(scene.labels) for scene in drawn])
+    if masks:
+        annotations = Masks(DrawnMasks([torch.from_numpy(scene.mask) for scene in drawn], names))
     return Index(
-        source=TensorSource(torch.from_numpy(pictures), [f"scene {number}" for number in range(len(drawn))]),
-        annotations=Objects.of(
-            [np.array(scene.boxes, np.float32) for scene in drawn], [np.array(scene.labels) for scene in drawn]
-        ),
-        class_names=digits.class_names,
+        source=TensorSource(torch.from_numpy(pictures), names),
+        annotations=annotations,
+        class_names=("background", *digits.class_names) if masks else digits.class_names,
         splits=splits,
         format="scikit-learn",
     )
@@ -86,8 +91,9 @@ class _Scene:
         self.picture = photograph[top : top + SIZE[0], left : left + SIZE[1]].copy()
         self.boxes: list[tuple[int, int, int, int]] = []
         self.labels: list[int] = []
+        self.mask = np.zeros(SIZE, np.uint8)
+        """(H, W) 0 where no digit is, else its label + 1."""
         self._rng = rng
-        self._inked = np.zeros(SIZE, np.bool_)
 
     def add(self, grey: Pixels, label: int) -> None:
         """Write a digit, a square of grey values, where there is room and a colour stands out; where there is not, leave it."""
@@ -99,14 +105,14 @@ class _Scene:
             )
             place = np.s_[top : top + height, left : left + width]
             box = (left, top, left + width, top + height)
-            if (self._inked[place] & (opacity > 0)).any() or any(_shared(box, other) > OVERLAP for other in self.boxes):
+            if (self.mask[place] * (opacity > 0)).any() or any(_shared(box, other) > OVERLAP for other in self.boxes):
                 continue
             colour = self._colour(self.picture[place][opacity > 0])
             if colour is None:
                 continue
             mixed = opacity[..., None] * colour + (1 - opacity[..., None]) * self.picture[place]
             self.picture[place] = np.rint(mixed).astype(np.uint8)
-            self._inked[place] |= opacity > 0
+            self.mask[place][opacity > 0] = label + 1
             self.boxes.append(box)
             self.labels.append(label)
             return

@@ -8,12 +8,16 @@ DARK, LIGHT = "#111111", "#ffffff"
 
 
 def class_colour(label: int) -> str:
-    """The colour of class `label`, 0..K-1; every eighth class has the same.
+    """The colour of class `label`, 0..K-1: eight colours, then darker ones, then lighter ones; every 24th class has the same.
 
-    >>> class_colour(0), class_colour(9)
-    ('#E69F00', '#56B4E9')
+    >>> class_colour(0), class_colour(8), class_colour(16), class_colour(24)
+    ('#E69F00', '#7E5700', '#F4D48C', '#E69F00')
     """
-    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+    colour, shade = CLASS_COLOURS[label % len(CLASS_COLOURS)], label // len(CLASS_COLOURS) % 3
+    if not shade:
+        return colour
+    towards, share = ((0, 0.45), (255, 0.55))[shade - 1]
+    return "#" + "".join(f"{round((1 - share) * value + share * towards):02X}" for value in rgb(colour))
 
 
 def ink_on(colour: str) -> str:

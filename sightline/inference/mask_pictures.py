@@ -1,5 +1,6 @@
 """Masks over pictures, and where they are wrong."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from sightline.structures import IGNORED
 SIDE = 360
 """Longer side of a picture on a sheet, in pixels."""
 TITLE_SIZE, DETAIL_SIZE, TEXT_HEIGHT = 16, 12, 46
+NAMED_PIXELS = 200
+"""Least area of a region, as drawn, that the name of its class is written on."""
 MIXED = 0.5
 """Share of the class's colour in a pixel inside a region; its rim has the colour alone."""
 TOO_MUCH, MISSED, UNKNOWN = "#CC79A7", "#0072B2", "#B0B7BF"
@@ -61,6 +64,30 @@ def errors(image: Tensor, labels: Tensor, truth: Tensor) -> Image.Image:
     return _painted(image, {1: TOO_MUCH, 2: MISSED, 3: UNKNOWN}, kinds)
 
 
+def with_names(picture: Image.Image, labels: Tensor, class_names: Sequence[str]) -> Image.Image:
+    """`picture`, of any size, with the name of each class on its largest region in `labels` (H, W) uint8.
+
+    Class 0, the ground, has none, and nothing is written where regions are small, or where there is one class beside the ground.
+    """
+    from scipy import ndimage  # comes with scikit-learn; takes long to import
+
+    mask, font = labels.numpy(), ImageFont.load_default(TITLE_SIZE)
+    draw, scale = ImageDraw.Draw(picture), picture.width / mask.shape[1]
+    if len(class_names) <= 2:
+        return picture
+    for label in set(np.unique(mask).tolist()) - {0, IGNORED}:
+        parts, _ = ndimage.label(np.pad(mask == label, 1))
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        if sizes.max() * scale**2 < NAMED_PIXELS:
+            continue
+        inside = ndimage.distance_transform_edt(parts == sizes.argmax())
+        y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+        place = (float(x) - 0.5) * scale, (float(y) - 0.5) * scale
+        draw.text(place, class_names[label], fill=PAPER, font=font, anchor="mm", stroke_width=2, stroke_fill=INK)
+    return picture
+
+
 def mask_sheet(rows: Sequence[MaskedPicture], class_names: Sequence[str]) -> Image.Image:
     """For each picture a line: the picture, what was said, and where it is known what is there, and the errors.
 
@@ -69,8 +96,8 @@ def mask_sheet(rows: Sequence[MaskedPicture], class_names: Sequence[str]) -> Ima
     if not rows:
         raise ValueError("expected at least one picture, got none")
     known = any(row.truth is not None for row in rows)
-    lines = [_line(row, known) for row in rows]
-    legend = _legend(rows, class_names, known)
+    lines = [_line(row, known, class_names) for row in rows]
+    legend = _legend(rows, class_names, known, max(line.width for line in lines))
     width = max(legend.width, *(line.width for line in lines)) + 2 * GAP
     height = legend.height + GAP + sum(line.height + GAP for line in lines) + GAP
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -82,10 +109,12 @@ def mask_sheet(rows: Sequence[MaskedPicture], class_names: Sequence[str]) -> Ima
     return sheet
 
 
-def _line(row: MaskedPicture, known: bool) -> Image.Image:
-    pictures = [("picture", fitted(row.image, SIDE)), ("said", _fitted(overlay(row.image, row.labels)))]
+def _line(row: MaskedPicture, known: bool, class_names: Sequence[str]) -> Image.Image:
+    said = with_names(_fitted(overlay(row.image, row.labels)), row.labels, class_names)
+    pictures = [("picture", fitted(row.image, SIDE)), ("said", said)]
     if row.truth is not None:
-        pictures.append(("ground truth", _fitted(overlay(row.image, row.truth))))
+        there = with_names(_fitted(overlay(row.image, row.truth)), row.truth, class_names)
+        pictures.append(("ground truth", there))
         pictures.append(("errors", _fitted(errors(row.image, row.labels, row.truth))))
     panels = 4 if known else 2
     line = Image.new("RGB", (panels * (SIDE + GAP) - GAP, TEXT_HEIGHT + pictures[0][1].height), PAPER)
@@ -98,20 +127,21 @@ def _line(row: MaskedPicture, known: bool) -> Image.Image:
     return line
 
 
-def _legend(rows: Sequence[MaskedPicture], class_names: Sequence[str], known: bool) -> Image.Image:
+def _legend(rows: Sequence[MaskedPicture], class_names: Sequence[str], known: bool, width: int) -> Image.Image:
     masks = [mask for row in rows for mask in (row.labels, row.truth) if mask is not None]
     seen = {label for mask in masks for label in np.unique(mask.numpy()).tolist()}
     entries = [(_colour(label), class_names[label]) for label in sorted(seen - {0, IGNORED})]
     if known:
         entries += [(TOO_MUCH, "error: too much"), (MISSED, "error: missed or another class")]
     font = ImageFont.load_default(DETAIL_SIZE)
-    per_line = 5
+    step = 26 + min(190, math.ceil(max((font.getlength(name) for _, name in entries), default=0))) + GAP
+    per_line = max(1, width // step)
     lines = [entries[at : at + per_line] for at in range(0, len(entries), per_line)]
-    legend = Image.new("RGB", (per_line * 220, 20 * max(1, len(lines))), PAPER)
+    legend = Image.new("RGB", (width, 20 * max(1, len(lines))), PAPER)
     draw = ImageDraw.Draw(legend)
     for row, line in enumerate(lines):
         for column, (colour, name) in enumerate(line):
-            left, top = column * 220, row * 20
+            left, top = column * step, row * 20
             draw.rectangle((left, top + 2, left + 14, top + 16), fill=colour)
             draw.text((left + 20, top + 2), clipped(name, font, 190), fill=INK, font=font)
     return legend
@@ -143,5 +173,4 @@ def _colour(label: int) -> str:
 
 
 def _fitted(picture: Image.Image) -> Image.Image:
-
     return fitted(torch.from_numpy(np.array(picture)).permute(2, 0, 1), SIDE)

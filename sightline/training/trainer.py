@@ -45,7 +45,7 @@ class TrainingConfig:
     """How long and how to train."""
 
     epochs: int = 20
-    """Times that every training image is seen."""
+    """In each, every training image is seen, or more often where `data.passes` says so."""
     batch_size: int | None = None
     """Images per optimiser step over all processes; chosen from the size of the data set when not given."""
     accumulate: int = 1
@@ -54,8 +54,9 @@ class TrainingConfig:
     """Arithmetic of the network; "auto" times both and keeps bf16 where it is clearly faster."""
     compile: bool = False
     """Compile the network with torch.compile: slower to start, faster after."""
-    ema: float = 0.0
-    """Decay of the moving average of the weights per step, 0 for none. With it the average is evaluated and kept."""
+    ema: float | None = None
+    """Decay of the moving average of the weights per step, 0 for none. With it the average is evaluated and kept. Chosen when not
+    given: none, and for a segmenter 0.99."""
     clip: float = 0.0
     """Largest norm of the gradient, 0 for no limit."""
     label_smoothing: float = 0.1
@@ -81,7 +82,7 @@ class TrainingConfig:
                 raise ConfigError(f"training.{name}: expected 0 or more, got {getattr(self, name)}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"training.batch_size: expected 1 or more, got {self.batch_size}.")
-        if not 0 <= self.ema < 1:
+        if self.ema is not None and not 0 <= self.ema < 1:
             raise ConfigError(f"training.ema: expected a decay with 0 <= ema < 1, got {self.ema}.")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"training.label_smoothing: expected 0 <= value < 1, got {self.label_smoothing}.")

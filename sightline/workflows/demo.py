@@ -1,4 +1,4 @@
-"""Demo: a classifier of digits, then a detector of digits on photographs; each trained, measured and used on the sample data."""
+"""Demo: a classifier of digits, a detector of digits on photographs, and a segmenter of the same; each trained, measured and used."""
 
 import time
 from pathlib import Path
@@ -38,11 +38,18 @@ DETECTOR: dict[str, Any] = {
     "optimizer": {"lr": 1e-3},
     "boxes": {"mirror": 0.0, "crop": 0.0},
 }
+# The lecture's U-Net with the digits' classifier as its contracting path, which already knows them.
+SEGMENTER: dict[str, Any] = {
+    "model": {"name": "unet", "arguments": {"width": 32}},
+    "training": {"epochs": 6},
+    "optimizer": {"lr": 1e-3},
+    "masks": {"mirror": 0.0},
+}
 SHOWN = 30
 
 
 def demo(out: str | Path = "runs/demo", *, listener: Listener | None = None) -> dict[str, Any]:
-    """Learn to name handwritten digits (scikit-learn's 1,797 real ones), then to find them on photographs.
+    """Learn to name handwritten digits (scikit-learn's 1,797 real ones), to find them on photographs, and to name their pixels.
 
     The result says where everything lies; JSON can hold it. Raises `InputError` when `out` is there already.
     """
@@ -51,15 +58,17 @@ def demo(out: str | Path = "runs/demo", *, listener: Listener | None = None) -> 
         raise InputError(
             f"{out} exists already and is not overwritten. Remove it, or choose another folder with --out."
         )
-    classification = _shown(_trained(write_digits(out / "digits"), CLASSIFIER, "classifier", listener), listener)
-    run = _trained(write_scenes(out / "scenes"), DETECTOR, "detector", listener)
-    detection = _shown(run, listener)
-    scene = [next(path for path in _pictures(Path(detection["data"])))]
-    files = picture_files(run.run, scene, ["proposals"])
-    draw_explanations(explain(run.run, scene, ["proposals"], listener=listener), files)
+    classifier = _trained(write_digits(out / "digits"), CLASSIFIER, "classifier", listener)
+    detector = _trained(write_scenes(out / "scenes"), DETECTOR, "detector", listener)
+    on_classifier = {**SEGMENTER, "model": {**SEGMENTER["model"], "backbone_weights": str(classifier.run)}}
+    segmenter = _trained(write_scenes(out / "masks", masks=True), on_classifier, "segmenter", listener)
+    scene = [next(path for path in _pictures(out / "scenes"))]
+    files = picture_files(detector.run, scene, ["proposals"])
+    draw_explanations(explain(detector.run, scene, ["proposals"], listener=listener), files)
     return {
-        "classification": classification,
-        "detection": detection,
+        "classification": _shown(classifier, listener),
+        "detection": _shown(detector, listener),
+        "segmentation": _shown(segmenter, listener),
         "pictures": [str(path) for path in sorted(out.glob("*/pictures/*.png"))],
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -85,4 +94,5 @@ def _shown(result: TrainResult, listener: Listener) -> dict[str, Any]:
 
 
 def _pictures(data: Path) -> list[Path]:
-    return sorted((data / "test").rglob("*.png"))
+    beside_masks = data / "images" / "test"
+    return sorted((beside_masks if beside_masks.is_dir() else data / "test").rglob("*.png"))

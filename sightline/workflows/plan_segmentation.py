@@ -12,8 +12,9 @@ from sightline.errors import ConfigError
 from sightline.structures import Windows
 from sightline.workflows.network import inherited, on_backbone, published
 
-WINDOW = 256
-"""Side of the windows that a segmenter learns from, in pixels; smaller pictures have smaller ones."""
+WINDOWS = 128, 256
+"""Least and most side of the windows that a segmenter learns from, in pixels: half of the pictures' shorter side, so that a step costs
+little and an epoch sees many parts; of pictures smaller than that, all."""
 UNIT = 32
 """Sides are multiples of so many pixels: a cell of the coarsest map."""
 
@@ -21,8 +22,9 @@ UNIT = 32
 def windows(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, Windows]:
     """The windows that are cut out of the training pictures."""
     entry, size = published(config.model), config.data.image_size
-    median = report.sizes.shorter_median if report.sizes else WINDOW
-    side = size or max(UNIT, min(WINDOW, -(-median // UNIT) * UNIT))
+    median = report.sizes.shorter_median if report.sizes else WINDOWS[0]
+    wanted = min(max(median // 2, WINDOWS[0]), WINDOWS[1], median)
+    side = size or max(UNIT, -(-wanted // UNIT) * UNIT)
     values = {} if entry is None else {"mean": entry.preprocessing.mean, "std": entry.preprocessing.std}
     if size is None:
         said.append(f"windows of {side} px (the pictures' shorter side is {median} px); pictures keep their own pixels")

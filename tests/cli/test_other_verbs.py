@@ -27,6 +27,18 @@ FOUND: dict[str, Any] = {
     ],
     "errors": {"class": {"count": 2, "ap50_gained": 0.05}, "missed": {"count": 1, "ap50_gained": None}},
 }
+COVERED: dict[str, Any] = {
+    "task": "segmentation",
+    "split": "test",
+    "images": 7,
+    "seconds": 2.0,
+    **{"mIoU": 0.85, "dice": 0.9, "pixel_accuracy": 0.95, "boundary_f": None},
+    "per_class": [
+        {"name": "background", "iou": 0.97, "dice": 0.98, "pixels": 1234567},
+        {"name": "0", "iou": 0.73, "dice": 0.82, "pixels": 2345},
+        {"name": "1", "iou": None, "dice": None, "pixels": 0},
+    ],
+}
 EVALUATION: dict[str, Any] = {
     "run": "runs/first",
     "data": "digits",
@@ -244,23 +256,40 @@ def test_sample_writes_pictures_and_counts_them(cli, tmp_path) -> None:
 def test_sample_writes_scenes_where_they_are_asked_for(cli, tmp_path, monkeypatch) -> None:
     asked = []
 
-    def write(out: Path, seed: int) -> Path:
-        asked.append((out, seed))
-        return write_scenes(out, seed, {"train": 2, "test": 1})
+    def write(out: Path, seed: int, *, masks: bool) -> Path:
+        asked.append((out, seed, masks))
+        return write_scenes(out, seed, {"train": 2, "test": 1}, masks=masks)
 
     monkeypatch.setattr(samples, "write_scenes", write)
-    named, told = tmp_path / "scenes", tmp_path / "else"
+    named, told, masks = tmp_path / "scenes", tmp_path / "else", tmp_path / "masks"
     assert json.loads(cli("sample", named, "--json").out) == {"data": str(named), "pictures": {"train": 2, "test": 1}}
     done = cli("sample", told, "--kind", "scenes", "--seed", 3)
-    assert (done.code, asked) == (0, [(named, 0), (told, 3)])
+    assert json.loads(cli("sample", masks, "--json").out) == {"data": str(masks), "pictures": {"test": 1, "train": 2}}
+    assert (done.code, asked) == (0, [(named, 0, False), (told, 3, False), (masks, 0, True)])
     assert f"next: sightline train {told} --model faster_rcnn" in done.out
-    assert cli("sample", tmp_path / "more", "--kind", "masks").code == 2
+    assert cli("sample", tmp_path / "more", "--kind", "shapes").code == 2
+
+
+def test_evaluate_says_how_far_masks_overlap(cli, monkeypatch) -> None:
+    monkeypatch.setattr(evaluate_workflow, "evaluate", lambda run, data, **others: COVERED)
+    out = cli("evaluate", "run").out
+    assert "mIoU 0.850  Dice 0.900  pixel accuracy 0.950  boundary F -  (test split, 7 pictures in 2 s)" in out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["background", "0.970", "0.980", "1,234,567"] in lines
+    assert not any(line[:1] == ["1"] for line in lines)  # not there, so not measured
+    rows = [{"name": f"class {number}", "iou": number / 30, "dice": 0.5, "pixels": 1} for number in range(25)]
+    monkeypatch.setattr(evaluate_workflow, "evaluate", lambda run, data, **others: {**COVERED, "per_class": rows[::-1]})
+    out = cli("evaluate", "run").out
+    assert "The 20 classes with the lowest IoU, of 25:" in out
+    assert "class 0 " in out
+    assert "class 24" not in out
 
 
 def test_demo_says_where_everything_lies(cli, monkeypatch) -> None:
     result = {
         "classification": {"data": "d/digits", "run": "d/run", "test": EVALUATION, "predictions": 30},
         "detection": {"data": "d/scenes", "run": "d/detector", "test": FOUND, "predictions": 30},
+        "segmentation": {"data": "d/masks", "run": "d/segmenter", "test": COVERED, "predictions": 30},
         "pictures": ["d/run/pictures/curves.png"],
         "seconds": 61.0,
     }
@@ -268,7 +297,7 @@ def test_demo_says_where_everything_lies(cli, monkeypatch) -> None:
     monkeypatch.setattr(demo_workflow, "demo", lambda out, listener: asked.append(out) or result)
     done = cli("demo", "--out", "d")
     assert (done.code, asked) == (0, [Path("d")])
-    for word in ("top1 0.9000", "AP50 0.900", "d/digits", "d/run", "d/scenes", "d/run/pictures/curves.png", "1:01"):
+    for word in ("top1 0.9000", "AP50 0.900", "d/digits", "d/run", "d/scenes", "mIoU 0.850", "d/segmenter", "1:01"):
         assert word in done.out
     assert json.loads(cli("demo", "--json").out) == result
 

@@ -15,10 +15,12 @@ from sightline.data import scenes as drawing
 from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.formats import read
 from sightline.data.index import Index
+from sightline.data.masks import Masks
 from sightline.data.samples import digits, write_scenes
 from sightline.data.scenes import CONTRAST, OVERLAP, SIDES, SIZE, scenes
 from sightline.data.sources import TensorSource
 from sightline.data.splits import with_splits
+from sightline.structures import DetectionTarget
 
 COUNTS = {"train": 40, "val": 20, "test": 20}
 FEW = {"train": 3, "val": 2, "test": 2}
@@ -193,3 +195,26 @@ def test_the_seed_decides_every_byte(divided: Index, tmp_path: Path) -> None:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_scenes_with_masks_are_the_same_pictures_and_say_where_the_ink_is(tmp_path: Path, divided: Index) -> None:
+    boxed, masked = scenes(divided, 0, FEW), scenes(divided, 0, FEW, masks=True)
+    assert masked.class_names == ("background", *boxed.class_names)
+    assert isinstance(masked.annotations, Masks)
+    for position in range(len(boxed)):
+        assert torch.equal(boxed.source.image(position), masked.source.image(position))
+        mask, target = masked.annotations.target(position).mask, boxed.annotations.target(position)
+        assert isinstance(target, DetectionTarget)
+        assert sorted(set(mask.unique().tolist()) - {0}) == sorted(set((target.labels + 1).tolist()))
+        for (left, top, right, bottom), label in zip(target.boxes.long().tolist(), target.labels.tolist(), strict=True):
+            rows, columns = (mask[top:bottom, left:right] == label + 1).nonzero().T
+            assert (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) == (0, 0, bottom - top, right - left)
+        inked = torch.zeros(SIZE, dtype=torch.bool)
+        for left, top, right, bottom in target.boxes.long().tolist():
+            inked[top:bottom, left:right] = True
+        assert not mask[~inked].any()
+    written = read(write_scenes(tmp_path / "masks", counts=FEW, masks=True))
+    assert (written.format, written.class_names) == ("mask folder", masked.class_names)
+    assert torch.equal(
+        written.annotations.target(0).mask, masked.annotations.target(int(masked.positions("test")[0])).mask
+    )

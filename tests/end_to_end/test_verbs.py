@@ -167,14 +167,20 @@ def test_the_demo_leaves_what_it_names(tmp_path, monkeypatch, capsys) -> None:
     small = {**demo_workflow.DETECTOR, "training": {"epochs": 1, "batch_size": 4, "precision": "float32"}}
     monkeypatch.setattr(demo_workflow, "DETECTOR", small)
     few = {"train": 4, "val": 2, "test": 3}
-    monkeypatch.setattr(demo_workflow, "write_scenes", lambda out: write_scenes(out, counts=few))
+    monkeypatch.setattr(
+        demo_workflow, "write_scenes", lambda out, masks=False: write_scenes(out, counts=few, masks=masks)
+    )
+    little = {**demo_workflow.SEGMENTER, "training": {"epochs": 1, "precision": "float32"}, "data": {"passes": 1}}
+    monkeypatch.setattr(demo_workflow, "SEGMENTER", little)
     assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["classification"]["test"]["images"] == 359
     assert result["detection"]["test"]["images"] == 3
+    assert result["segmentation"]["test"]["images"] == 3
     names = {"/".join(Path(path).parts[-3::2]) for path in result["pictures"]}
-    assert names >= {f"{run}/{name}.png" for run in ("classifier", "detector") for name in ("curves", "predictions")}
-    assert names >= {"classifier/confusion_test.png", "detector/detections_test.png"}
+    runs = ("classifier", "detector", "segmenter")
+    assert names >= {f"{run}/{name}.png" for run in runs for name in ("curves", "predictions")}
+    assert names >= {"classifier/confusion_test.png", "detector/detections_test.png", "segmenter/masks_test.png"}
     assert any("explain_proposals" in name for name in names)
-    runs = [Path(result[part]["run"]) / "recipe.toml" for part in ("classification", "detection")]
-    assert all(Path(path).is_file() for path in [*result["pictures"], *runs])
+    recipes = [Path(result[part]["run"]) / "recipe.toml" for part in ("classification", "detection", "segmentation")]
+    assert all(Path(path).is_file() for path in [*result["pictures"], *recipes])
