@@ -22,7 +22,8 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="Format of the data when it cannot be told: csv, parquet, idx, ilsvrc, 'image folder', coco, voc or yolo.",
+        help="Format of the data when it cannot be told: csv, parquet, idx, ilsvrc, 'image folder', coco, voc, yolo, 'mask folder' "
+        "or 'coco masks'.",
     ),
 ]
 

@@ -186,6 +186,8 @@ class AnnotationFaults:
     """Boxes looked at, good and bad."""
     bad_boxes: int = 0
     """Those that were left out."""
+    called: str = "boxes"
+    """What they are: "boxes", or "outlines" where those were looked at."""
     pictures: int = 0
     """Pictures that the annotations speak of, there or not."""
     bad_pictures: int = 0
@@ -193,7 +195,7 @@ class AnnotationFaults:
 
     def require_few(self, tolerance: float = 0.01) -> None:
         """Raise `DataError`, with the first lines, when more than `tolerance` (0..1) of the boxes or pictures are bad."""
-        counts = ((self.bad_boxes, self.boxes, "boxes"), (self.bad_pictures, self.pictures, "pictures"))
+        counts = ((self.bad_boxes, self.boxes, self.called), (self.bad_pictures, self.pictures, "pictures"))
         too_many = [(bad, every, what) for bad, every, what in counts if bad > tolerance * every]
         if not too_many:
             return

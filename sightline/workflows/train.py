@@ -208,7 +208,9 @@ def _check_annotations(index: Index, config: RunConfig, listener: Listener, here
         for line in index.faults.lines:
             listener.say(line)
         if index.faults.bad_boxes:
-            listener.say(f"{index.faults.bad_boxes} of {index.faults.boxes} boxes are bad and left out.")
+            listener.say(
+                f"{index.faults.bad_boxes} of {index.faults.boxes} {index.faults.called} are bad and left out."
+            )
     index.faults.require_few(config.data.max_bad)
 
 

@@ -4,7 +4,18 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from sightline.data.formats import coco, csv_table, idx, ilsvrc, image_folder, mask_folder, parquet, voc, yolo
+from sightline.data.formats import (
+    coco,
+    coco_masks,
+    csv_table,
+    idx,
+    ilsvrc,
+    image_folder,
+    mask_folder,
+    parquet,
+    voc,
+    yolo,
+)
 from sightline.data.index import Index
 from sightline.errors import DataError, UnknownNameError
 
@@ -18,8 +29,9 @@ FORMATS: dict[str, Callable[[Path], Index]] = {
     "voc": voc.read,
     "yolo": yolo.read,
     "mask folder": mask_folder.read,
+    "coco masks": coco_masks.read,
 }
-"""Name -> how it is read."""
+"""Name -> how it is read. Nothing is recognised as "coco masks": without a name, such files are read for their boxes."""
 
 _RECOGNISES: dict[str, Callable[[Path], bool]] = {
     "csv": csv_table.recognises,

@@ -1,4 +1,4 @@
-"""What the formats of boxes share: pictures and boxes as they are found, each with its place, and their check.
+"""What the formats of boxes share: boxes as they are found, each with its place, and their check.
 
 Boxes stay in the coordinates of their format until all are read. Then they become ours at once, are cut at the edges of their
 pictures, and looked at. A bad one is left out with a line that names it; its picture stays. They refer to the upright picture,
@@ -8,16 +8,14 @@ as `decode` gives it. Shape letters: `N` pictures, `M` boxes.
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.annotations import AnnotationFaults, Objects
+from sightline.data.annotations import Objects
 from sightline.data.decode import picture_size
+from sightline.data.formats.found import FoundPictures
 from sightline.data.index import Index
-from sightline.data.sources import FileSource
-from sightline.errors import DataError
 
 ROUNDING = 1.0
 """Pixels by which a box may reach over the edge of its picture without a line of its own: tools round."""
@@ -29,31 +27,13 @@ Floats = NDArray[np.float64]
 
 
 @dataclass
-class Found:
+class Found(FoundPictures):
     """The pictures and boxes that a format finds, what is wrong with them, and the index that they make."""
 
-    root: Path
-    where: Callable[[str, int], str]
+    where: Callable[[str, int], str] = field(kw_only=True)
     """From the file that a picture's boxes are in, and a box's number, to the place that a line names."""
     relative: bool = False
     """Whether coordinates and areas are shares of the picture's, not pixels."""
-    names: list[str] = field(default_factory=list)
-    """Of the pictures, relative to the root."""
-    splits: list[str] = field(default_factory=list)
-    """Of each picture; empty where it is in none."""
-    files: list[str] = field(default_factory=list)
-    """That hold each picture's boxes, relative to the root."""
-    claims: dict[int, tuple[int, int, str]] = field(default_factory=dict)
-    """Position of a picture -> the width and height that its annotation gives, and where."""
-    classes: dict[str, int] = field(default_factory=dict)
-    """Class name -> the number that `add_box` takes, in any order."""
-    notes: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    _positions: dict[str, int] = field(default_factory=dict)
-    _lines: list[str] = field(default_factory=list)
-    _bad_boxes: int = 0
-    _bad_pictures: int = 0
-    _absent_pictures: int = 0
     _picture: "array[int]" = field(default_factory=lambda: array("q"))
     _number: "array[int]" = field(default_factory=lambda: array("q"))
     _label: "array[int]" = field(default_factory=lambda: array("q"))
@@ -66,24 +46,6 @@ class Found:
     def raw(self) -> Floats:
         """(M, 4) the boxes so far, in the coordinates of their format."""
         return np.array(self._raw, np.float64).reshape(-1, 4)
-
-    def class_number(self, name: str) -> int:
-        """The number of a class, a new one for a new name."""
-        return self.classes.setdefault(name, len(self.classes))
-
-    def add_picture(self, name: str, split: str, file: str) -> int:
-        """Take a picture, and return its position. Raises `DataError` for one that was taken before, for another split."""
-        if name in self._positions:
-            first = self._positions[name]
-            raise DataError(
-                f"{name} is in two splits: {self.splits[first] or 'none'} ({self.files[first]}) and {split or 'none'} ({file}). "
-                "A picture may be in one only."
-            )
-        self._positions[name] = len(self.names)
-        self.names.append(name)
-        self.splits.append(split)
-        self.files.append(file)
-        return len(self.names) - 1
 
     def add_box(
         self,
@@ -107,17 +69,6 @@ class Found:
         self._difficult.append(flags[1])
         self._area.append(area)
 
-    def bad_box(self, line: str) -> None:
-        """Note a box that is left out."""
-        self._lines.append(line)
-        self._bad_boxes += 1
-
-    def bad_picture(self, line: str, *, absent: bool = True) -> None:
-        """Note a picture that is left out, or, when it is not `absent`, one that is doubtful."""
-        self._lines.append(line)
-        self._bad_pictures += 1
-        self._absent_pictures += absent
-
     def index(
         self, format: str, class_names: Sequence[str], edges: Callable[[Floats, Floats], Floats], *notes: str
     ) -> Index:
@@ -126,27 +77,9 @@ class Found:
         `edges` takes the boxes as they were added, (M, 4), and the width and height of their pictures, (M, 2), nan where unknown;
         it gives left, top, right, bottom in pixels. Raises `DataError` when there is no picture at all.
         """
-        if not self.names:
-            first = "\n".join(["", *self._lines[:_NAMED]])
-            raise DataError(f"{self.root} holds no picture of a data set in the format {format}.{first}")
-        boxes = len(self._picture) + self._bad_boxes
-        annotations = self._checked(class_names, edges)
-        splits = np.array(self.splits)
-        index = Index(
-            source=FileSource(self.root, self.names),
-            annotations=annotations,
-            class_names=tuple(class_names),
-            splits={split: np.flatnonzero(splits == split) for split in sorted(set(self.splits) - {""})},
-            format=format,
-            ignored=tuple(self.ignored),
-            faults=AnnotationFaults(
-                lines=tuple(self._lines),
-                boxes=boxes,
-                bad_boxes=self._bad_boxes,
-                pictures=len(self.names) + self._absent_pictures,
-                bad_pictures=self._bad_pictures,
-            ),
-        )
+        self.require_pictures(format)
+        boxes = len(self._picture) + self.bad_objects
+        index = self.with_annotations(format, self._checked(class_names, edges), class_names, boxes, "boxes")
         return index.divided(index.splits, *notes, *self.notes, *_absences(index))
 
     def _checked(self, class_names: Sequence[str], edges: Callable[[Floats, Floats], Floats]) -> Objects:
@@ -176,7 +109,7 @@ class Found:
                 self._lines.append(f"{place}: {class_names[label[row]]} [{numbers}] {reason.format(known)}.")
             if reason.endswith("out"):
                 bad = bad | rows
-        self._bad_boxes += int((bad & ~unplaced).sum())
+        self.bad_objects += int((bad & ~unplaced).sum())
         self._say_counts(int(unplaced.sum()), rounded=int((~bad & (overhang > NOISE) & (overhang <= ROUNDING)).sum()))
         kept = np.flatnonzero(~bad)
         kept = kept[np.argsort(picture[kept], kind="stable")]

@@ -33,6 +33,20 @@ def candidates(root: Path) -> tuple[list[Path], list[Path]]:
     return [], []
 
 
+def files_of(path: Path) -> tuple[Path, list[Path], list[Path]]:
+    """The folder of the data set at `path`, a folder or one of its files; its files; and those beside them that are not read.
+
+    Raises `DataError` when there are none.
+    """
+    given = path.resolve()
+    if given.is_file():
+        return (given.parent.parent if given.parent.name.lower() == "annotations" else given.parent), [given], []
+    files, others = candidates(given)
+    if not files:
+        raise DataError(f"{path} holds no COCO data set: expected annotations/instances_train2017.json or the like.")
+    return given, files, others
+
+
 def _looks_right(file: Path) -> bool:
     """Whether the beginning and the end have two of the three keys; the middle may be half a gigabyte."""
     try:

@@ -71,7 +71,7 @@ def read(path: Path) -> Index:
         none = "holds no VOC data set: expected Annotations/*.xml and JPEGImages, or XML files beside the pictures."
         raise DataError(f"{path} {many if roots else none}")
     root = roots[0].resolve()
-    found = Found(root, lambda file, line: f"{file} line {line}")
+    found = Found(root, where=lambda file, line: f"{file} line {line}")
     known = read_names(root / CLASSES) if (root / CLASSES).is_file() else ()
     places = list(_places(root))
     seen: dict[Path, str] = {}
@@ -258,7 +258,7 @@ def _add(
         if not name or (known and name not in known):
             wrong = f"the class {name!r} is none of those in {CLASSES}" if name else "it has no name"
         if wrong:
-            found.bad_box(f"{shown} line {line}: an object is left out: {wrong}.")
+            found.bad_object(f"{shown} line {line}: an object is left out: {wrong}.")
             continue
         crowd = fields.get("iscrowd") == "1"
         difficult = fields.get("difficult", "").lower() in ("1", "true") and not crowd

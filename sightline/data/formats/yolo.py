@@ -62,7 +62,7 @@ def read(path: Path) -> Index:
     root, sources = config.root, config.sources or _sources(config.root)
     if not sources:
         raise DataError(f"{path} holds no YOLO data set: expected data.yaml, or the folders images and labels.")
-    found = Found(root, lambda file, line: f"{file} line {line}", relative=True)
+    found = Found(root, where=lambda file, line: f"{file} line {line}", relative=True)
     labels = _Labels(found, config)
     for split, held in sources.items():
         for source in held:
@@ -259,7 +259,7 @@ class _Labels:
         shares = [share for share in numbers[1:] if share is not None]
         wrong = self._what_is_wrong(columns, numbers[0], shares)
         if wrong:
-            self.found.bad_box(f"{place}: a box is left out: {wrong}.")
+            self.found.bad_object(f"{place}: a box is left out: {wrong}.")
             return
         area = math.nan
         if len(shares) not in (4, 4 + self.config.key_points):

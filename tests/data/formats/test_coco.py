@@ -78,7 +78,7 @@ def test_official_layout(make_coco: MakeCoco, make_picture: MakePicture, boxes_o
     assert index.annotations.areas.tolist() == [60.5, 1200, 12]
     assert index.faults.lines == ()
     assert index.notes == (
-        "instances_train2017.json: the outlines of 2 objects are not read; boxes are.",
+        "The outlines of 2 objects are not read; boxes are. For masks of them: --format 'coco masks'.",
         "The val split has no objects of cat, bird.",
     )
     assert [line.partition(":")[0] for line in index.ignored] == [
@@ -206,7 +206,7 @@ def test_entries_that_are_no_objects(make_coco: MakeCoco) -> None:
 def test_a_missing_picture(make_coco: MakeCoco) -> None:
     index = read(make_coco([BOX, {**BOX, "id": 8, "image_id": 9}], [image(1, "1.jpg"), image(9, "9.jpg")]))
     assert index.faults.lines == (
-        "annotations/instances_train2017.json: image 9: there is no picture 9.jpg in train2017; it is left out with its boxes.",
+        "annotations/instances_train2017.json: image 9: there is no picture 9.jpg in train2017; it is left out with its objects.",
     )
     assert len(index) == 1
     with pytest.raises(DataError, match=r"^1 of 2 pictures \(50\.00%\) bad"):
@@ -217,12 +217,12 @@ def test_ids_and_pictures_that_are_there_twice(make_coco: MakeCoco, boxes_of: Bo
     index = read(make_coco([BOX], [image(1, "1.jpg"), image(1, "2.jpg"), image(3, "2.jpg")]))
     assert [index.source.name(position) for position in range(len(index))] == ["train2017/2.jpg"]
     assert [line.partition("json: ")[2] for line in index.faults.lines] == [
-        "image 1: the id is there 2 times, here for 1.jpg; it is left out with its boxes.",
-        "image 1: the id is there 2 times, here for 2.jpg; it is left out with its boxes.",
+        "image 1: the id is there 2 times, here for 1.jpg; it is left out with its objects.",
+        "image 1: the id is there 2 times, here for 2.jpg; it is left out with its objects.",
     ]
     index = read(make_coco([BOX, {**BOX, "id": 8, "image_id": 2}], [image(1, "1.jpg"), image(2, "1.jpg")]))
     assert boxes_of(index, "train2017/1.jpg") == [("cat", 4, 5, 15, 16)] * 2
-    assert "image 2: train2017/1.jpg is listed twice; the boxes of both are taken." in index.faults.lines[0]
+    assert "image 2: train2017/1.jpg is listed twice; the objects of both are taken." in index.faults.lines[0]
     assert (index.faults.pictures, index.faults.bad_pictures) == (1, 1)
 
 

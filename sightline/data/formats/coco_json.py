@@ -1,0 +1,226 @@
+"""What is in the JSON files of a COCO data set: categories, pictures, and what is said of them, entry by entry.
+
+Classes are matched by name over all files, and are in the order of their ids; ids need not be the same in each file. A category that
+only groups the others, as some tools add, is no class. What objects are is for `coco` (boxes) and `coco_masks` (outlines).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sightline.data.formats.coco_files import PictureFolder, with_splits
+from sightline.data.formats.found import FoundPictures
+from sightline.data.formats.pictures import below
+from sightline.data.index import natural_order
+from sightline.errors import DataError
+
+Id = int | float | str
+"""Kinds of values that ids come as."""
+_LONGEST = 2**31
+"""Sides of pictures from here on say nothing."""
+
+
+class WrongError(Exception):
+    """Why an annotation cannot be used."""
+
+
+class Entry(NamedTuple):
+    """An annotation whose picture and category are known."""
+
+    file: str
+    """That it is in, relative to the root."""
+    number: int
+    """Where it stands in there, from 0."""
+    picture: int
+    """Position of its picture."""
+    category: str
+    """Name of its class."""
+    row: dict[str, Any]
+    """All of it."""
+
+
+Keep = Callable[[Any], Any]
+"""What stays of an annotation's outline: it is asked while the file is parsed, so that outlines need not be in memory as lists."""
+Take = Callable[[Entry], None]
+"""Takes an annotation; raises `WrongError` for what cannot be used."""
+
+
+def read_files(
+    found: FoundPictures, files: list[Path], keep: Keep, take: Take, ids: dict[str, list[Any]]
+) -> tuple[list[str], list[str]]:
+    """Add the pictures in all files to what is `found`, and let `take` take their annotations; bad ones are noted.
+
+    The class names, and a line for each file whose pictures are absent. `ids` gets the ids of the annotations in each file. Raises
+    `DataError`, with line and column for what is no JSON.
+    """
+    categories: dict[str, dict[str, Any]] = {}
+    absent: list[str] = []
+    for split, file in with_splits(files, found.root):
+        shown = below(file, found.root)
+        content = _load(file, keep)
+        names = _categories(content, shown, categories, found)
+        pictures = PictureFolder(file, found.root, split, _table(content, "images", shown))
+        if pictures.why_empty:
+            absent.append(f"{shown} is left out: {pictures.why_empty}.")
+            continue
+        positions = _add_images(found, content["images"], shown, split, pictures)
+        rows = _table(content, "annotations", shown)
+        ids[shown] = [row.get("id") if isinstance(row, dict) else None for row in rows]
+        _take_each(found, shown, rows, ids[shown], names, positions, take)
+    if len(absent) == len(files):
+        raise DataError(f"{found.root} is a COCO data set without pictures. " + " ".join(absent))
+    return _class_names(categories, found), absent
+
+
+def called(identity: Any, number: int) -> str:
+    """How a line names an entry of a list: by its id, or where it stands."""
+    return f"at position {number}" if identity is None else f"{identity!r}"
+
+
+def _load(file: Path, keep: Keep) -> dict[str, Any]:
+    def without_outline(value: dict[str, Any]) -> dict[str, Any]:
+        if "segmentation" in value:
+            value["segmentation"] = keep(value["segmentation"])
+        return value
+
+    try:
+        content = json.loads(file.read_bytes(), object_hook=without_outline)
+    except json.JSONDecodeError as error:
+        cut = " It seems to be cut short: fetch it again." if not error.doc.rstrip().endswith("}") else ""
+        place = f"{file} line {error.lineno} column {error.colno}"
+        raise DataError(f"{place}: this is no JSON ({error.msg}).{cut}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file} cannot be read as JSON ({error}).") from error
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{file}: expected an object with images, annotations and categories, got a {type(content).__name__}."
+        )
+    return content
+
+
+def _table(content: dict[str, Any], key: str, file: str) -> list[Any]:
+    table = content.get(key)
+    if not isinstance(table, list):
+        got = f"has the keys {', '.join(content)}" if key not in content else f"has a {type(table).__name__} there"
+        raise DataError(f"{file}: expected a list {key!r} of a COCO data set, and it {got}.")
+    return table
+
+
+def _categories(
+    content: dict[str, Any], file: str, known: dict[str, dict[str, Any]], found: FoundPictures
+) -> dict[Id, str]:
+    """Id -> class name in one file; new names are added to those `known`."""
+    names: dict[Id, str] = {}
+    for number, row in enumerate(_table(content, "categories", file)):
+        identity, name = (row.get("id"), row.get("name")) if isinstance(row, dict) else (None, None)
+        name = str(name).strip() if isinstance(name, str | int) else ""
+        if not isinstance(identity, Id) or not name:
+            raise DataError(f"{file}: category {called(identity, number)}: expected an id and a name, got {row!r}.")
+        if names.get(identity, name) != name:
+            raise DataError(f"{file}: category {identity!r} is there twice, as {names[identity]!r} and as {name!r}.")
+        if name in names.values() and identity not in names:
+            found.notes.append(f"{file}: the category {name!r} has several ids, which are taken as one class.")
+        names[identity] = name
+        known.setdefault(name, row)
+    return names
+
+
+def _class_names(categories: dict[str, dict[str, Any]], found: FoundPictures) -> list[str]:
+    """In the order of their ids, without those that only group others."""
+    groups = {row.get("supercategory") for row in categories.values()}
+    grouping = [
+        name
+        for name, row in categories.items()
+        if name in groups and name not in found.classes and row.get("supercategory") in (None, "", "none")
+    ]
+    if grouping:
+        found.notes.append(f"The category {', '.join(grouping)} only groups the others, and is no class.")
+    names = [name for name in categories if name not in grouping]
+    return sorted(names, key=lambda name: (natural_order(str(categories[name]["id"])), name))
+
+
+def _add_images(
+    found: FoundPictures, images: list[Any], file: str, split: str, folder: PictureFolder
+) -> dict[Id, int | None]:
+    """Image id -> position of its picture; None for pictures that are left out."""
+    rows = [row if isinstance(row, dict) else {} for row in images]
+    times = Counter(row["id"] for row in rows if isinstance(row.get("id"), Id))
+    positions: dict[Id, int | None] = {}
+    taken: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        identity, name = row.get("id"), row.get("file_name")
+        place = f"{file}: image {called(identity, number)}"
+        if not isinstance(identity, Id) or not isinstance(name, str):
+            found.bad_picture(f"{place}: expected an id and a file_name, got {images[number]!r}; it is left out.")
+            continue
+        path = folder.find(name)
+        if path is None or times[identity] > 1:
+            absent = f"there is no picture {name} in {below(folder.path, found.root)}"
+            twice = f"the id is there {times[identity]} times, here for {name}"
+            found.bad_picture(f"{place}: {twice if times[identity] > 1 else absent}; it is left out with its objects.")
+            positions[identity] = None
+            continue
+        shown = below(path, found.root)
+        if shown in taken:
+            found.bad_picture(f"{place}: {shown} is listed twice; the objects of both are taken.", absent=False)
+        else:
+            taken[shown] = found.add_picture(shown, split, file)
+            width, height = (_side(row.get(key)) for key in ("width", "height"))
+            if width and height:
+                found.claims[taken[shown]] = width, height, place
+        positions[identity] = taken[shown]
+    return positions
+
+
+def _side(value: Any) -> int:
+    """A side of a picture in pixels, 0 for what says nothing."""
+    return round(value) if isinstance(value, int | float) and 0 < value < _LONGEST else 0
+
+
+def _take_each(
+    found: FoundPictures,
+    file: str,
+    rows: list[Any],
+    ids: list[Any],
+    names: dict[Id, str],
+    positions: dict[Id, int | None],
+    take: Take,
+) -> None:
+    """Let `take` take the annotations whose pictures are there."""
+    seen = set()
+    for number, (row, identity) in enumerate(zip(rows, ids, strict=True)):
+        try:
+            if isinstance(identity, dict | list):
+                raise WrongError("its id is neither a number nor text")
+            if identity is not None and identity in seen:
+                raise WrongError("the id is there twice")
+            picture, category = _placed(row, names, positions)
+            if picture is not None:
+                take(Entry(file, number, picture, category, row))
+        except WrongError as wrong:
+            found.bad_object(f"{file}: annotation {called(identity, number)} is left out: {wrong}.")
+            continue
+        seen.add(identity)
+
+
+def _placed(row: Any, names: dict[Id, str], positions: dict[Id, int | None]) -> tuple[int | None, str]:
+    """The position of an annotation's picture, None when that is left out, and the name of its class."""
+    if not isinstance(row, dict):
+        raise WrongError(f"expected an object, got {row!r}")
+    image: Any = row.get("image_id")
+    category: Any = row.get("category_id")
+    if not _holds(positions, image):
+        raise WrongError(f"its image_id {image!r} is none of the images")
+    if not _holds(names, category):
+        raise WrongError(f"its category_id {category!r} is none of the categories")
+    return positions[image], names[category]
+
+
+def _holds(table: Mapping[Id, object], key: Any) -> bool:
+    """Whether a key is in a table; what can be no key is not."""
+    try:
+        return key in table
+    except TypeError:
+        return False

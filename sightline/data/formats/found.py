@@ -1,0 +1,99 @@
+"""What formats share that keep annotations beside their pictures: the pictures as they are found, and what is wrong with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sightline.data.annotations import AnnotationFaults, Annotations
+from sightline.data.index import Index
+from sightline.data.sources import FileSource
+from sightline.errors import DataError
+
+_NAMED = 10
+
+
+@dataclass
+class FoundPictures:
+    """The pictures that a format finds, N of them, what is wrong with them and their objects, and the index that they make."""
+
+    root: Path
+    names: list[str] = field(default_factory=list)
+    """Of the pictures, relative to the root."""
+    splits: list[str] = field(default_factory=list)
+    """Of each picture; empty where it is in none."""
+    files: list[str] = field(default_factory=list)
+    """That hold each picture's annotations, relative to the root."""
+    claims: dict[int, tuple[int, int, str]] = field(default_factory=dict)
+    """Position of a picture -> the width and height that its annotation gives, and where."""
+    classes: dict[str, int] = field(default_factory=dict)
+    """Class name -> the number that `class_number` gave it, in any order."""
+    bad_objects: int = 0
+    """Those that are left out."""
+    notes: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    _positions: dict[str, int] = field(default_factory=dict)
+    _lines: list[str] = field(default_factory=list)
+    _bad_pictures: int = 0
+    _absent_pictures: int = 0
+
+    def class_number(self, name: str) -> int:
+        """The number of a class, a new one for a new name."""
+        return self.classes.setdefault(name, len(self.classes))
+
+    def add_picture(self, name: str, split: str, file: str) -> int:
+        """Take a picture, and return its position. Raises `DataError` for one that was taken before, for another split."""
+        if name in self._positions:
+            first = self._positions[name]
+            raise DataError(
+                f"{name} is in two splits: {self.splits[first] or 'none'} ({self.files[first]}) and {split or 'none'} ({file}). "
+                "A picture may be in one only."
+            )
+        self._positions[name] = len(self.names)
+        self.names.append(name)
+        self.splits.append(split)
+        self.files.append(file)
+        return len(self.names) - 1
+
+    def bad_object(self, line: str) -> None:
+        """Note an object that is left out."""
+        self._lines.append(line)
+        self.bad_objects += 1
+
+    def bad_picture(self, line: str, *, absent: bool = True) -> None:
+        """Note a picture that is left out, or, when it is not `absent`, one that is doubtful."""
+        self._lines.append(line)
+        self._bad_pictures += 1
+        self._absent_pictures += absent
+
+    def require_pictures(self, format: str) -> None:
+        """Raise `DataError` when there is no picture at all."""
+        if not self.names:
+            first = "\n".join(["", *self._lines[:_NAMED]])
+            raise DataError(f"{self.root} holds no picture of a data set in the format {format}.{first}")
+
+    def with_annotations(
+        self, format: str, annotations: Annotations, class_names: Sequence[str], objects: int, called: str
+    ) -> Index:
+        """The index of all that was found, without its notes.
+
+        `objects` is how many were looked at, good and bad, and `called` what they are: "boxes".
+        """
+        splits = np.array(self.splits)
+        return Index(
+            source=FileSource(self.root, self.names),
+            annotations=annotations,
+            class_names=tuple(class_names),
+            splits={split: np.flatnonzero(splits == split) for split in sorted(set(self.splits) - {""})},
+            format=format,
+            ignored=tuple(self.ignored),
+            faults=AnnotationFaults(
+                lines=tuple(self._lines),
+                boxes=objects,
+                bad_boxes=self.bad_objects,
+                called=called,
+                pictures=len(self.names) + self._absent_pictures,
+                bad_pictures=self._bad_pictures,
+            ),
+        )
