@@ -80,20 +80,20 @@ def train_masks(augmentation: MaskAugmentation, side: int) -> MaskTransform:
 
     def transform(image: Tensor, target: SegmentationTarget) -> tuple[Tensor, SegmentationTarget]:
         factor = math.exp(low + (high - low) * float(torch.rand(())))
-        planes = torch.stack([plane for plane in (target.mask, target.closeness) if plane is not None])
-        image, planes = _cropped(image, planes, max(1, round(side / factor)), augmentation.rare)
-        image, planes = _resized(image, planes, side)
+        maps = torch.stack([values for values in (target.mask, target.closeness) if values is not None])
+        image, maps = _cropped(image, maps, max(1, round(side / factor)), augmentation.rare)
+        image, maps = _resized(image, maps, side)
         if _chance(augmentation.mirror):
-            image, planes = image.flip(-1), planes.flip(-1)
+            image, maps = image.flip(-1), maps.flip(-1)
         if _chance(augmentation.flip):
-            image, planes = image.flip(-2), planes.flip(-2)
+            image, maps = image.flip(-2), maps.flip(-2)
         if _chance(augmentation.turn):
             quarters = int(torch.randint(1, 4, ()))
-            image, planes = image.rot90(quarters, (-2, -1)), planes.rot90(quarters, (-2, -1))
+            image, maps = image.rot90(quarters, (-2, -1)), maps.rot90(quarters, (-2, -1))
         if _chance(augmentation.elastic):
-            image, planes = bent(image, planes, augmentation.elastic_pixels * torch.randn(2, GRID, GRID))
+            image, maps = bent(image, maps, augmentation.elastic_pixels * torch.randn(2, GRID, GRID))
         image = image if jitter is None else jitter(image)
-        return image.contiguous(), SegmentationTarget(*planes.contiguous())
+        return image.contiguous(), SegmentationTarget(*maps.contiguous())
 
     return transform
 
@@ -107,38 +107,38 @@ def eval_masks() -> MaskTransform:
     return transform
 
 
-def bent(image: Tensor, planes: Tensor, displacements: Tensor) -> tuple[Tensor, Tensor]:
+def bent(image: Tensor, maps: Tensor, displacements: Tensor) -> tuple[Tensor, Tensor]:
     """An elastic deformation of a picture (3, H, W) uint8 and its masks (M, H, W) uint8 (Ronneberger et al. 2015, section 3.1).
 
     `displacements` (2, h, w) are those along x and y, in pixels, at the points of a coarse grid that spans the picture; between them
     they are interpolated bicubically. Beyond its borders the picture goes on by reflection, and so do the masks.
     """
-    height, width = planes.shape[1:]
+    height, width = maps.shape[1:]
     field = nnF.interpolate(displacements[None], (height, width), mode="bicubic", align_corners=True)[0]
     # grid_sample's -1 and 1 are the outer edges of the first and last pixel.
     x = (2 * (torch.arange(width) + field[0]) + 1) / width - 1
     y = (2 * (torch.arange(height)[:, None] + field[1]) + 1) / height - 1
     grid = torch.stack([x, y], dim=-1)[None]
     moved = nnF.grid_sample(image[None].float(), grid, "bilinear", "reflection", align_corners=False)[0]
-    labels = nnF.grid_sample(planes[None].float(), grid, "nearest", "reflection", align_corners=False)[0]
+    labels = nnF.grid_sample(maps[None].float(), grid, "nearest", "reflection", align_corners=False)[0]
     return moved.round_().clamp_(0, 255).to(torch.uint8), labels.to(torch.uint8)
 
 
-def _cropped(image: Tensor, planes: Tensor, side: int, rare: float) -> tuple[Tensor, Tensor]:
+def _cropped(image: Tensor, maps: Tensor, side: int, rare: float) -> tuple[Tensor, Tensor]:
     """A square of the picture at a random place, which may reach beyond a picture that is smaller.
 
-    `planes` (M, H, W): the mask, and what else there is a number of for each pixel.
+    `maps` (M, H, W): the mask, and what else there is a number of for each pixel.
     """
-    mask = planes[0]
+    mask = maps[0]
     pixel = _of_a_class(mask) if _chance(rare) else None
     top, left = (_start(length, side, pixel[axis] if pixel else None) for axis, length in enumerate(mask.shape))
     bottom, right = top + side, left + side
     if top >= 0 and left >= 0 and bottom <= mask.shape[0] and right <= mask.shape[1]:
-        return image[:, top:bottom, left:right], planes[:, top:bottom, left:right]
+        return image[:, top:bottom, left:right], maps[:, top:bottom, left:right]
     rows, columns = torch.arange(top, bottom), torch.arange(left, right)
     inside_rows, inside_columns = _reflected(rows, mask.shape[0]), _reflected(columns, mask.shape[1])
     outside = (inside_rows != rows)[:, None] | (inside_columns != columns)
-    square = planes[:, inside_rows[:, None], inside_columns]
+    square = maps[:, inside_rows[:, None], inside_columns]
     square[0].masked_fill_(outside, IGNORED)
     return image.index_select(1, inside_rows).index_select(2, inside_columns), square
 
@@ -169,10 +169,10 @@ def _reflected(places: Tensor, length: int) -> Tensor:
     return torch.minimum(within, period - within) if length > 1 else torch.zeros_like(places)
 
 
-def _resized(image: Tensor, planes: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    if planes.shape[1:] == (side, side):
-        return image, planes
-    resized = F.resize(planes, [side, side], interpolation=InterpolationMode.NEAREST_EXACT)
+def _resized(image: Tensor, maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    if maps.shape[1:] == (side, side):
+        return image, maps
+    resized = F.resize(maps, [side, side], interpolation=InterpolationMode.NEAREST_EXACT)
     return F.resize(image, [side, side], antialias=True), resized
 
 
