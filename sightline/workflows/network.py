@@ -1,9 +1,13 @@
 """The network of a run: built as its recipe says, filled with the weights that training starts from, partly fixed."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from sightline import checkpoint
 from sightline.config import ModelConfig
@@ -13,13 +17,13 @@ from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.weights import LoadReport, Published, find, is_published, load_file, load_published
 
 
-def new_network(model: ModelConfig, num_classes: int) -> tuple[Network, LoadReport | None]:
-    """The network at the start of its training, and what came from a file.
+def new_network(model: ModelConfig, class_names: Sequence[str]) -> tuple[Network, LoadReport | None]:
+    """The network at the start of its training, and what came from a file; the layers for classes of other names do not.
 
     `model` is complete, see `sightline.workflows.plan`. Raises `WeightsError` for weights that are not to be had or not for
     this network, `ConfigError` when a stage is to be fixed that no weights have filled.
     """
-    loaded = None
+    loaded, num_classes = None, len(class_names)
     if model.backbone_weights != "none":
         network, loaded = _on_trained(model, num_classes)
     else:
@@ -27,10 +31,23 @@ def new_network(model: ModelConfig, num_classes: int) -> tuple[Network, LoadRepo
         if is_published(model.weights):
             loaded = load_published(network, model.name, model.weights)
         elif model.weights != "none":
+            untrained = _of_classes(network, model)
             loaded = load_file(network, checkpoint.run_weights(Path(model.weights)))
+            header = header_of(model.weights)
+            if header is not None and header.class_names != tuple(class_names):
+                network.load_state_dict(untrained, strict=False)
+                again = [name for name in untrained if name not in loaded.new]
+                loaded = replace(loaded, new=(*loaded.new, *again), loaded=loaded.loaded - len(again))
     if model.freeze:
         freeze(network, model.freeze, loaded)
     return network, loaded
+
+
+def _of_classes(network: Network, model: ModelConfig) -> dict[str, Tensor]:
+    """The tensors of a network whose shape depends on how many classes there are, as they are now."""
+    with torch.device("meta"):
+        one, two = (create_model(model.name, num_classes=number, **model.arguments).state_dict() for number in (1, 2))
+    return {name: t.clone() for name, t in network.state_dict().items() if one[name].shape != two[name].shape}
 
 
 def resumed_network(model: ModelConfig, num_classes: int) -> Network:

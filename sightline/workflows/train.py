@@ -240,13 +240,12 @@ def _job(
     fresh: bool,
 ) -> Job:
     torch.manual_seed(config.seed)
-    classes = len(index.class_names)
     if fresh:
-        model, loaded = new_network(config.model, classes)
+        model, loaded = new_network(config.model, index.class_names)
         if loaded and here.is_first:
             listener.say(told(loaded))
     else:
-        model = resumed_network(config.model, classes)
+        model = resumed_network(config.model, len(index.class_names))
     entry = published(config.model)
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0

@@ -5,7 +5,6 @@ only groups the others, as some tools add, is no class. What objects are is for 
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from sightline.errors import DataError
 
 Id = int | float | str
 """Kinds of values that ids come as."""
+_SEVERAL = -1
 _LONGEST = 2**31
 """Sides of pictures from here on say nothing."""
 
@@ -144,9 +144,12 @@ def _class_names(categories: dict[str, dict[str, Any]], found: FoundPictures) ->
 def _add_images(
     found: FoundPictures, images: list[Any], file: str, split: str, folder: PictureFolder
 ) -> dict[Id, int | None]:
-    """Image id -> position of its picture; None for pictures that are left out."""
+    """Image id -> position of its picture; None for pictures that are left out, `_SEVERAL` for an id that is that of several."""
     rows = [row if isinstance(row, dict) else {} for row in images]
-    times = Counter(row["id"] for row in rows if isinstance(row.get("id"), Id))
+    called_so: dict[Id, set[str]] = {}
+    for row in rows:
+        if isinstance(row.get("id"), Id):
+            called_so.setdefault(row["id"], set()).add(str(row.get("file_name")))
     positions: dict[Id, int | None] = {}
     taken: dict[str, int] = {}
     for number, row in enumerate(rows):
@@ -155,12 +158,12 @@ def _add_images(
         if not isinstance(identity, Id) or not isinstance(name, str):
             found.bad_picture(f"{place}: expected an id and a file_name, got {images[number]!r}; it is left out.")
             continue
-        path = folder.find(name)
-        if path is None or times[identity] > 1:
+        path, several = folder.find(name), len(called_so[identity])
+        if path is None or several > 1:
             absent = f"there is no picture {name} in {below(folder.path, found.root)}"
-            twice = f"the id is there {times[identity]} times, here for {name}"
-            found.bad_picture(f"{place}: {twice if times[identity] > 1 else absent}; it is left out with its objects.")
-            positions[identity] = None
+            shared = f"the id is that of {several} pictures, here of {name}"
+            found.bad_picture(f"{place}: {shared if several > 1 else absent}; it is left out with its objects.")
+            positions[identity] = _SEVERAL if several > 1 else None
             continue
         shown = below(path, found.root)
         if shown in taken:
@@ -215,6 +218,8 @@ def _placed(row: Any, names: dict[Id, str], positions: dict[Id, int | None]) -> 
         raise WrongError(f"its image_id {image!r} is none of the images")
     if not _holds(names, category):
         raise WrongError(f"its category_id {category!r} is none of the categories")
+    if positions[image] == _SEVERAL:
+        raise WrongError(f"its image_id {image!r} is that of several pictures")
     return positions[image], names[category]
 
 

@@ -217,9 +217,14 @@ def test_ids_and_pictures_that_are_there_twice(make_coco: MakeCoco, boxes_of: Bo
     index = read(make_coco([BOX], [image(1, "1.jpg"), image(1, "2.jpg"), image(3, "2.jpg")]))
     assert [index.source.name(position) for position in range(len(index))] == ["train2017/2.jpg"]
     assert [line.partition("json: ")[2] for line in index.faults.lines] == [
-        "image 1: the id is there 2 times, here for 1.jpg; it is left out with its objects.",
-        "image 1: the id is there 2 times, here for 2.jpg; it is left out with its objects.",
+        "image 1: the id is that of 2 pictures, here of 1.jpg; it is left out with its objects.",
+        "image 1: the id is that of 2 pictures, here of 2.jpg; it is left out with its objects.",
+        "annotation 7 is left out: its image_id 1 is that of several pictures.",
     ]
+    assert (index.faults.boxes, index.faults.bad_boxes) == (1, 1)
+    index = read(make_coco([BOX], [image(1, "1.jpg"), image(1, "1.jpg")]))
+    assert boxes_of(index, "train2017/1.jpg") == [("cat", 4, 5, 15, 16)]
+    assert "image 1: train2017/1.jpg is listed twice; the objects of both are taken." in index.faults.lines[0]
     index = read(make_coco([BOX, {**BOX, "id": 8, "image_id": 2}], [image(1, "1.jpg"), image(2, "1.jpg")]))
     assert boxes_of(index, "train2017/1.jpg") == [("cat", 4, 5, 15, 16)] * 2
     assert "image 2: train2017/1.jpg is listed twice; the objects of both are taken." in index.faults.lines[0]

@@ -1,0 +1,41 @@
+"""What a network starts from: all of a run of the same classes, all but the layers of classes from a run of others."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sightline.checkpoint import Header, save
+from sightline.config import ModelConfig
+from sightline.models import create_model
+from sightline.structures import Preprocessing, Shape, WholePicture, Windows
+from sightline.workflows.network import new_network
+
+SMALL = {"backbone": "resnet18", "neck": "fpn", "stages": ["c2", "c3"], "width": 16, "hidden": 16}
+NETWORKS: list[tuple[str, str, dict[str, object], Shape, set[str]]] = [
+    ("classification", "resnet18", {}, Preprocessing(resize=32, crop=32), {"fc"}),
+    ("detection", "faster_rcnn", SMALL, WholePicture(shorter=32, longer=64), {"roi_heads"}),
+    ("segmentation", "unet", {"width": 4}, Windows(side=32), {"output"}),
+]
+
+
+@pytest.mark.parametrize(("task", "name", "arguments", "shape", "layers"), NETWORKS, ids=lambda value: str(value)[:20])
+def test_classes_of_other_names_get_layers_of_their_own(
+    task: str, name: str, arguments: dict[str, object], shape: Shape, layers: set[str], tmp_path: Path
+) -> None:
+    trained = create_model(name, num_classes=2, **arguments)
+    header = Header(architecture=name, arguments=arguments, task=task, class_names=("cat", "dog"), preprocessing=shape)
+    save(tmp_path / "trained.safetensors", trained.state_dict(), header)
+    config = ModelConfig(name=name, weights=str(tmp_path / "trained.safetensors"), arguments=arguments)
+    same, report = new_network(config, ("cat", "dog"))
+    assert report is not None
+    assert report.new == ()
+    assert all(torch.equal(tensor, same.state_dict()[key]) for key, tensor in trained.state_dict().items())
+    for classes in (("dog", "cat"), ("cow", "hen")):
+        other, report = new_network(config, classes)
+        assert report is not None
+        assert {key.partition(".")[0] for key in report.new} == layers
+        new = {key for key, tensor in trained.state_dict().items() if not torch.equal(tensor, other.state_dict()[key])}
+        assert new <= set(report.new)
+        assert any(key.endswith("weight") for key in new)
+        assert report.loaded + len(report.new) == len(trained.state_dict())
