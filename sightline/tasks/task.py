@@ -1,6 +1,6 @@
 """What differs between tasks, and nothing else: how a model's output becomes a loss, a prediction, a score."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sightline.errors import InputError
 from sightline.metrics.metric import Metric
-from sightline.structures import Batch, Prediction
+from sightline.structures import Batch, Prediction, Target
 
 
 class Task(Protocol):
@@ -55,18 +55,26 @@ def evaluate(task: Task, model: nn.Module, batches: Iterable[Batch]) -> dict[str
     processes can be merged first; `scores` computes them.
     """
     metrics = task.metrics()
+    with torch.inference_mode():
+        for predictions, targets in predicted(task, model, batches):
+            for metric in metrics.values():
+                metric.update(predictions, targets)
+    return metrics
+
+
+@torch.inference_mode()
+def predicted(
+    task: Task, model: nn.Module, batches: Iterable[Batch]
+) -> Iterator[tuple[Sequence[Prediction], Sequence[Target]]]:
+    """The predictions and the targets of every batch; what `evaluate` counts. `batches` and modes as there."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.inference_mode():
-            for batch in batches:
-                predictions = task.predict(model, batch)
-                for metric in metrics.values():
-                    metric.update(predictions, batch.targets)
+        for batch in batches:
+            yield task.predict(model, batch), batch.targets
     finally:
         for module, training in modes.items():
             module.training = training
-    return metrics
 
 
 def scores(metrics: Mapping[str, Metric[Any, Any]]) -> dict[str, Any]:

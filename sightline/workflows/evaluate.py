@@ -1,8 +1,8 @@
 """Evaluate: a trained network on a split, with its own preprocessing, every number with the count that it rests on."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sightline.checkpoint import Header
 from sightline.data.checks import check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
-from sightline.data.index import Index
+from sightline.data.index import Index, Positions
 from sightline.data.loader import equal_sizes, eval_loader, together
 from sightline.data.splits import read_splits
 from sightline.data.transforms import Views
@@ -70,10 +70,60 @@ def evaluate(
         predictor = _with_voc(predictor)
     if crops == "dense":
         predictor = predictor.for_whole_pictures()
-    index = _index(run, predictor.header, data, format, listener)
+    found = readable_pictures(run, predictor.header, data, split=split, format=format, listener=listener)
+    samples = evaluation_samples(found.index, found.positions, predictor.header.preprocessing, crops)
+    batches = prepared_batches(predictor, samples, one_size=crops != "dense")
+    with autocast(predictor.device, predictor.precision):
+        values = scores(evaluate_task(predictor.task, predictor.model, batches))
+    result = {
+        "run": str(run),
+        "task": predictor.task.name,
+        "data": str(data or predictor.header.recipe.get("data", {}).get("path", "")),
+        "split": found.split,
+        "crops": crops,
+        "unreadable": found.unreadable,
+        "bad_boxes": found.bad_boxes,
+        **values,
+        "class_names": list(predictor.class_names),
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+    if run.is_dir():
+        try:
+            _draw(predictor, samples, values, run / "pictures", found.split)
+        except StorageError as error:  # a run that may only be read can still be measured
+            listener.say(str(error))
+    return result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ReadablePictures:
+    """The pictures that a run is measured on."""
+
+    index: Index
+    """With the labels of the network."""
+    positions: Positions
+    """In the index, of the split's pictures that can be read."""
+    split: str
+    unreadable: int
+    """Pictures of the split that cannot be read."""
+    bad_boxes: int
+    """Of the whole data set."""
+
+
+def readable_pictures(
+    run: Path,
+    header: Header,
+    data: str | Path | None = None,
+    *,
+    split: str | None,
+    format: str | None = None,
+    listener: Listener,
+) -> ReadablePictures:
+    """Read and look at the pictures of a split; see `evaluate` for the arguments. What cannot be read is said."""
+    index = _index(run, header, data, format, listener)
     split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
     positions = np.arange(len(index)) if split == ALL else index.positions(split)
-    max_bad = predictor.header.recipe.get("data", {}).get("max_bad", 0.01)
+    max_bad = header.recipe.get("data", {}).get("max_bad", 0.01)
     for line in index.faults.lines:
         listener.say(line)
     index.faults.require_few(max_bad)
@@ -81,26 +131,13 @@ def evaluate(
     for fault in report.faults:
         listener.say(f"unreadable: {fault.name}: {fault.reason}")
     readable = report.without_faults(index.divided({"test": positions}), max_bad)
-    samples = evaluation_samples(readable, readable.positions("test"), predictor.header.preprocessing, crops)
-    values = _measured(predictor, samples, one_size=crops != "dense")
-    result = {
-        "run": str(run),
-        "task": predictor.task.name,
-        "data": str(data or predictor.header.recipe.get("data", {}).get("path", "")),
-        "split": split,
-        "crops": crops,
-        "unreadable": len(report.faults),
-        "bad_boxes": index.faults.bad_boxes,
-        **values,
-        "class_names": list(predictor.class_names),
-        "seconds": round(time.perf_counter() - began, 2),
-    }
-    if run.is_dir():
-        try:
-            _draw(predictor, samples, values, run / "pictures", split)
-        except StorageError as error:  # a run that may only be read can still be measured
-            listener.say(str(error))
-    return result
+    return ReadablePictures(
+        index=readable,
+        positions=readable.positions("test"),
+        split=split,
+        unreadable=len(report.faults),
+        bad_boxes=index.faults.bad_boxes,
+    )
 
 
 def _with_voc(predictor: Predictor) -> Predictor:
@@ -111,15 +148,15 @@ def _with_voc(predictor: Predictor) -> Predictor:
     return replace(predictor, task=replace(predictor.task, voc=True))
 
 
-def _measured(predictor: Predictor, samples: Samples, *, one_size: bool) -> dict[str, Any]:
+def prepared_batches(predictor: Predictor, samples: Samples, *, one_size: bool = True) -> Iterator[Batch]:
+    """The pictures as the network wants them, together as many as it should see at once."""
     shape = predictor.header.preprocessing
     small = isinstance(shape, Preprocessing) and shape.crop <= 64
     workers = 0 if small else min(4, torch.get_num_threads())
     batches: Iterable[Batch] = eval_loader(samples, together(shape, BATCH) if one_size else 1, workers)
     if not one_size:
         batches = equal_sizes(batches, BATCH)
-    with autocast(predictor.device, predictor.precision):
-        return scores(evaluate_task(predictor.task, predictor.model, (predictor.prepare(batch) for batch in batches)))
+    return (predictor.prepare(batch) for batch in batches)
 
 
 def _draw(predictor: Predictor, samples: Samples, values: dict[str, Any], folder: Path, split: str) -> None:
