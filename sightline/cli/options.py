@@ -1,9 +1,48 @@
 """Arguments that several verbs have, described once."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sightline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sightline.config import RunConfig
+
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder of class folders (or of train/val/test folders with them), a CSV with path and label, "
+        "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO. May be left out when the recipe names it.",
+        show_default=False,
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The network; `sightline models` lists them.  [default: resnet18; for boxes faster_rcnn]"
+    ),
+]
+
+Recipe = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A TOML recipe, read first. Flags stand over it, --set over both."),
+]
+
+Epochs = Annotated[
+    int | None, typer.Option(metavar="N", help="Times that every training picture is seen.  [default: 20]")
+]
+
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that the run lies in.  [default: runs]")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One key of the recipe, e.g. optimizer.lr=0.05. May be repeated."),
+]
 
 Run = Annotated[
     Path,
@@ -35,3 +74,35 @@ def example(*lines: str) -> str:
     '\\x08\\nExample:\\n  sightline models'
     """
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def given(flags: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of the flags that stand for a key of the recipe, each with its table, those that have a value.
+
+    >>> given({"--epochs": {"training": {"epochs": 3}}, "--seed": {"seed": None}})
+    {'--epochs': {'training': {'epochs': 3}}}
+    """
+    return {flag: table for flag, table in flags.items() if _value(table) is not None}
+
+
+def composed(
+    verb: str, recipe: Path | None, tables: Mapping[str, dict[str, Any]], settings: list[str] | None
+) -> "RunConfig":
+    """What a verb that trains was told: the recipe, flags over it, --set over both. Raises `ConfigError` without data."""
+    from sightline.config import compose, parse_setting, read_recipe
+
+    layers: list[tuple[str, Mapping[str, Any]]] = [(str(recipe), read_recipe(recipe))] if recipe else []
+    layers += tables.items()
+    layers += [(f"--set {text}", parse_setting(text)) for text in settings or []]
+    config = compose(layers)
+    if not config.data.path:
+        raise ConfigError(
+            f"No data given. Name a folder or a file: sightline {verb} DATA. To try it: sightline sample digits"
+        )
+    return config
+
+
+def _value(table: Any) -> Any:
+    while isinstance(table, dict):
+        table = next(iter(table.values()))
+    return table

@@ -6,34 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.options import Format, Json
+from sightline.cli.options import Data, Epochs, Format, Json, Model, Out, Recipe, Settings, composed, given
 from sightline.cli.output import duration, is_first_process, print_json
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sightline.config import RunConfig
     from sightline.workflows.train import TrainResult
 
 
 def train(
     context: typer.Context,
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder of class folders (or of train/val/test folders with them), a CSV with path and label, "
-            "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO. May be left out when the recipe names it.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The network; `sightline models` lists them.  [default: resnet18; for boxes faster_rcnn]",
-        ),
-    ] = None,
+    data: Data = None,
+    model: Model = None,
     backbone: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The classifier that faster_rcnn stands on.  [default: resnet50]"),
@@ -45,10 +30,7 @@ def train(
             help="Between it and the detector: nothing, so one of its maps is used, or a feature pyramid.  [default: none]",
         ),
     ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A TOML recipe, read first. Flags stand over it, --set over both."),
-    ] = None,
+    recipe: Recipe = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -70,16 +52,12 @@ def train(
             help="Do not train this stage and those before it: c1 to c5 of a ResNet; `sightline describe` shows others.",
         ),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Times that every training picture is seen.  [default: 20]")
-    ] = None,
+    epochs: Epochs = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name of the run folder.  [default: made from the data and the model]"),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that the run lies in.  [default: runs]")
-    ] = None,
+    out: Out = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", help="Decides first weights, order of the pictures and augmentation.  [default: 0]"),
@@ -95,12 +73,7 @@ def train(
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a run that was stopped. Only --processes and --json go with it."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="One key of the recipe, e.g. optimizer.lr=0.05. May be repeated."
-        ),
-    ] = None,
+    settings: Settings = None,
     format_: Format = None,
     as_json: Json = False,
 ) -> None:
@@ -122,13 +95,13 @@ def train(
         "--compile": {"training": {"compile": compile_ or None}},
         "--format": {"data": {"format": format_}},
     }
-    given = {flag: table for flag, table in flags.items() if _value(table) is not None}
+    tables = given(flags)
     if resume is not None:
         others = {"--recipe": recipe, "--name": name, "--out": out, "--set": settings or None}
-        _refuse_beside_resume([*given, *(flag for flag, value in others.items() if value is not None)])
+        _refuse_beside_resume([*tables, *(flag for flag, value in others.items() if value is not None)])
         config = None
     else:
-        config = _compose(recipe, given, settings or [])
+        config = composed("train", recipe, tables, settings)
 
     if processes > 1 and not _is_child():
         from sightline.workflows.launch import launch
@@ -168,32 +141,12 @@ def without_option(words: list[str], option: str) -> list[str]:
     return kept
 
 
-def _value(table: Any) -> Any:
-    while isinstance(table, dict):
-        table = next(iter(table.values()))
-    return table
-
-
 def _refuse_beside_resume(others: list[str]) -> None:
     if others:
         raise ConfigError(
             f"--resume goes on with the recipe of its run, so {', '.join(others)} cannot be given with it. "
             "Leave that out, or start a new run without --resume."
         )
-
-
-def _compose(recipe: Path | None, given: dict[str, dict[str, Any]], settings: list[str]) -> "RunConfig":
-    from sightline.config import compose, parse_setting, read_recipe
-
-    layers = [(str(recipe), read_recipe(recipe))] if recipe else []
-    layers += given.items()
-    layers += [(f"--set {text}", parse_setting(text)) for text in settings]
-    config = compose(layers)
-    if not config.data.path:
-        raise ConfigError(
-            "No data given. Name a folder or a file: sightline train DATA. To try it: sightline sample digits"
-        )
-    return config
 
 
 def _is_child() -> bool:

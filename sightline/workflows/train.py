@@ -93,18 +93,9 @@ def start(
     listener = listener or Silence()
     if not config.data.path:
         raise ConfigError("No data given: name a folder or file, or set data.path in the recipe.")
-    # Recipes of runs must mean the same from every folder.
-    config = replace(config, data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())))
-    config = replace(
-        config,
-        model=replace(
-            config.model,
-            weights=_absolute(config.model.weights),
-            backbone_weights=_absolute(config.model.backbone_weights),
-        ),
-    )
+    config = with_whole_paths(config)
     with world() as here:
-        run = None if name is None else _named_folder(name, Path(out), fresh=here.is_first)
+        run = None if name is None else named_folder(name, Path(out), fresh=here.is_first)
         index = read(Path(config.data.path), config.data.format)
         config = with_task(config, index)
         run = run or _free_folder(config, Path(out))
@@ -176,7 +167,18 @@ def _fit(job: Job, here: World) -> TrainResult:
     )
 
 
-def _named_folder(name: str, out: Path, *, fresh: bool) -> Path:
+def with_whole_paths(config: RunConfig) -> RunConfig:
+    """The same configuration from whichever folder it is read: recipes of runs must mean the same everywhere."""
+    weights, backbone_weights = (_absolute(path) for path in (config.model.weights, config.model.backbone_weights))
+    return replace(
+        config,
+        data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())),
+        model=replace(config.model, weights=weights, backbone_weights=backbone_weights),
+    )
+
+
+def named_folder(name: str, out: Path, *, fresh: bool) -> Path:
+    """The folder for a run of that name. Raises `ConfigError` for what is no name, and when a `fresh` one is taken."""
     run = out / name
     if Path(name).name != name:
         raise ConfigError(f"--name {name}: expected a plain folder name; use --out for the folder that it lies in.")
