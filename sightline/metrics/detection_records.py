@@ -6,7 +6,7 @@ Shape letters: `I` images, `G` objects that are there, `D` detections, `K` class
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -75,6 +75,8 @@ class DetectionMetric(Metric[DetectionPrediction, DetectionTarget]):
     was added first: where each of n processes sees every n-th image and they are added in the order of their ranks, this is
     the order of a single process. Without ties between images the order of merging changes nothing.
     """
+
+    rows: ClassVar[bool] = True
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self.class_names = tuple(class_names)

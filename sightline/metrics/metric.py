@@ -7,7 +7,7 @@ What has to be ranked over all images is kept as rows, which are put together in
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ State = Mapping[str, NDArray[Any]]
 
 class Metric(ABC, Generic[P, T]):
     """Update with predictions and targets as they come, then compute once."""
+
+    rows: ClassVar[bool] = False
+    """Whether the state is rows that are put below each other; else it is counts that are added."""
 
     @abstractmethod
     def reset(self) -> None:

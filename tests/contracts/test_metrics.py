@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sightline.metrics.bootstrap import figures
 from sightline.structures import ClassificationPrediction, ClassificationTarget
 from sightline.tasks import TASKS
 from tests.metrics.detection_pairs import detection_pair
@@ -93,6 +95,23 @@ def test_a_state_is_a_snapshot_that_another_process_can_add(task, name):
     _update(task, metric, range(3, 6))
     other.add_state(state)
     assert other.compute() == expected
+
+
+@every_metric
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1), (0, 3, 0, 1), (4, 0, 0, 0)])
+def test_the_states_of_single_pictures_make_any_resample(task, name, counts):
+    metric, states = _new(task, name), []
+    for seed in range(len(counts)):
+        metric.reset()
+        _update(task, metric, [seed])
+        states.append(metric.state())
+    _update(task, metric, range(9))  # forgotten
+    whole = _new(task, name)
+    _update(task, whole, [seed for seed, count in enumerate(counts) for _ in range(count)])
+    numbers = {key: value for key, value in whole.compute().items() if isinstance(value, int | float | None)}
+    found = figures(metric, states, np.array([counts]), list(numbers))[0]
+    expected = [np.nan if value is None else value for value in numbers.values()]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 @every_metric
