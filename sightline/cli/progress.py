@@ -89,7 +89,9 @@ class TerminalListener:
             self._bar = _bar(self._console)
             self._bar.add_task("training", total=progress.total_steps, completed=progress.step, **fields)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=progress.step, **fields)
+        # The total too: one command may train several times.
+        total, done = progress.total_steps, progress.step
+        self._bar.update(self._bar.task_ids[0], total=total, completed=done, **fields)
         self._bar.refresh()
 
     def epoch(self, record: dict[str, Any]) -> None:
