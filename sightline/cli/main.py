@@ -9,6 +9,7 @@ import typer
 
 from sightline import __version__
 from sightline.cli import failures
+from sightline.cli.ablate import ablate
 from sightline.cli.demo import demo
 from sightline.cli.describe import describe
 from sightline.cli.evaluate import evaluate
@@ -49,6 +50,13 @@ app.command(
         "sightline evaluate runs/first other-photos --crops 10 --json",
     )
 )(evaluate)
+app.command(
+    epilog=example(
+        "sightline ablate digits --over augmentation.mirror=0.5,0.0 --epochs 3 --name mirror",
+        "sightline ablate cells --model unet --over skip=concat,none --seeds 5",
+        "sightline ablate photos --over optimizer.lr=0.05,0.1 --json",
+    )
+)(ablate)
 app.command(
     epilog=example(
         "sightline predict runs/first holiday/ more/*.jpg",

@@ -17,6 +17,10 @@ OPTIONS = {
         "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--format", "--json",
     ],
     "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--format", "--json"],
+    "ablate": [
+        "--over", "DATA", "--seeds", "--split", "--model", "--recipe", "--epochs", "--name", "--out", "--set", "--format",
+        "--json",
+    ],
     "predict": ["RUN", "PATH...", "--out", "--overwrite", "--json"],
     "explain": [
         "RUN", "IMAGE...", "--cam", "--dense", "--proposals", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
