@@ -101,7 +101,7 @@ def _row(variant: "Variant", name: str) -> list[str]:
     from sightline.workflows.variants import shown
 
     difference = variant.differences.get(name)
-    between = ["", ""]
+    between = ["reference", ""]
     if difference is not None:
         low, high = _signed(difference.low), _signed(difference.high)
         between = [_signed(difference.mean), "-" if difference.low is None else f"[{low}, {high}]"]

@@ -79,7 +79,7 @@ def test_a_table_for_each_figure_and_the_difference_in_words(cli, called) -> Non
     lines = [line.split() for line in cli("ablate", "cells", "--over", "skip=concat,none").out.splitlines()]
     assert lines[0] == ["skip:", "2", "variants,", "2", "seeds,", "32", "pictures", "of", "the", "test", "split"]
     assert ["skip", "mIoU", "seed", "0", "seed", "1", "difference", "95", "%", "interval", "time", "a", "run"] in lines
-    assert ["concat", "0.810", "0.800", "0.820", "1:15"] in lines
+    assert ["concat", "0.810", "0.800", "0.820", "reference", "1:15"] in lines
     assert ["none", "0.789", "0.779", "0.799", "-0.021", "[-0.034,", "-0.008]", "1:15"] in lines
     assert ["skip", "dice", "seed", "0", "seed", "1", "difference", "95", "%", "interval"] in lines
     assert ["none", "-", "0.900", "-", "-", "-"] in lines

@@ -9,7 +9,8 @@ from sightline.cli.main import main
 from sightline.data import samples
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/getting-started.md", "docs/how-to/explain.md", "docs/how-to/detect.md"]
+PAGES = ["README.md", "docs/getting-started.md"]
+PAGES += [f"docs/how-to/{page}.md" for page in ("explain", "detect", "ablate")]
 
 # As written, but one epoch on fewer pixels: the page is tested, not the network.
 QUICK = [
@@ -66,8 +67,9 @@ def test_the_commands_of_the_page_work(page, tmp_path, monkeypatch, capsys) -> N
     monkeypatch.setattr(samples.write_scenes, "__defaults__", (0, SCENES))
     for line in commands(page):
         words = line.split()[1:]
-        if words[0] == "train" and "--help" not in words:
+        if words[0] in ("train", "ablate") and "--help" not in words:
             words += [*QUICK[:2], *QUICK[-2:], *QUICK_DETECTOR] if "faster_rcnn" in words else QUICK
+            words += ["--seeds", "2"] if words[0] == "ablate" else []
         assert main(words) == 0, f"{line}\n{capsys.readouterr().err}"
         assert capsys.readouterr().out
         if words[:2] == ["sample", "digits"]:  # a quarter is enough to train on
