@@ -33,11 +33,11 @@ class ModelConfig:
     weights: str = "none"
     """"none", "imagenet" or "coco" (published weights), or a file with weights, or a run."""
     backbone_weights: str = "none"
-    """What the classifier that a detector stands on starts from: "none", "imagenet", a file, or a run."""
+    """What the classifier that a detector or a U-Net stands on starts from: "none", "imagenet", a file, or a run."""
     freeze: str | None = None
     """Last stage of the classifier that is not trained, such as "c2" of a ResNet; it and all before it stay as they are."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of the network's builder: of a detector `backbone`, `neck`, `proposing`, ... What is not among them
+    """Further arguments of the network's builder: of a detector `backbone`, `neck`, `proposing`, ..., of a U-Net `backbone`, `skip`, `width`. What is not among them
     is chosen from the data, such as the stem or the sizes of reference boxes."""
 
     def __post_init__(self) -> None:
@@ -55,11 +55,12 @@ class DataConfig:
 
     path: str = ""
     """With a class for each picture: a folder of class folders, a CSV, a parquet file or folder, a folder of IDX files,
-    ILSVRC-2012. With boxes: a folder in the form of COCO, VOC or YOLO."""
+    ILSVRC-2012. With boxes: a folder in the form of COCO, VOC or YOLO. With masks: a folder of pictures and masks."""
     format: str | None = None
     """Name of the format, when it cannot be told from the path."""
     image_size: int | None = None
-    """Side of a classifier's input, shorter side of a detector's, in pixels; chosen from the pictures when not given."""
+    """Side of a classifier's input, shorter side of a detector's, side of the windows that a segmenter learns from, in pixels; chosen
+    from the pictures when not given."""
     val: float = 0.1
     """Share of the training pictures held back when the data has no validation split."""
     test: float = 0.1

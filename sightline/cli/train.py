@@ -21,13 +21,20 @@ def train(
     model: Model = None,
     backbone: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The classifier that faster_rcnn stands on.  [default: resnet50]"),
+        typer.Option(metavar="NAME", help="The classifier that faster_rcnn or unet stands on.  [default: chosen]"),
     ] = None,
     neck: Annotated[
         str | None,
         typer.Option(
             metavar="none|fpn|fpn_v2",
             help="Between it and the detector: nothing, so one of its maps is used, or a feature pyramid.  [default: none]",
+        ),
+    ] = None,
+    skip: Annotated[
+        str | None,
+        typer.Option(
+            metavar="concat|add|none",
+            help="How a U-Net's cross connections join, or that there are none.  [default: concat]",
         ),
     ] = None,
     recipe: Recipe = None,
@@ -42,7 +49,7 @@ def train(
         str | None,
         typer.Option(
             metavar="none|imagenet|FILE|RUN",
-            help="What the classifier below a detector starts from.  [default: none]",
+            help="What the classifier in a detector or a U-Net starts from.  [default: none]",
         ),
     ] = None,
     freeze: Annotated[
@@ -87,6 +94,7 @@ def train(
         "--model": {"model": {"name": model}},
         "--backbone": {"model": {"arguments": {"backbone": backbone}}},
         "--neck": {"model": {"arguments": {"neck": neck}}},
+        "--skip": {"model": {"arguments": {"skip": skip}}},
         "--weights": {"model": {"weights": weights}},
         "--backbone-weights": {"model": {"backbone_weights": backbone_weights}},
         "--freeze": {"model": {"freeze": freeze}},

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 OPTIONS = {
     "train": [
-        "DATA", "--model", "--backbone", "--neck", "--recipe", "--weights", "--backbone-weights", "--freeze", "--epochs",
-        "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--format", "--json",
+        "DATA", "--model", "--backbone", "--neck", "--skip", "--recipe", "--weights", "--backbone-weights", "--freeze",
+        "--epochs", "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--format", "--json",
     ],
     "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--format", "--json"],
     "ablate": [
