@@ -37,8 +37,8 @@ class ModelConfig:
     freeze: str | None = None
     """Last stage of the classifier that is not trained, such as "c2" of a ResNet; it and all before it stay as they are."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of the network's builder: of a detector `backbone`, `neck`, `proposing`, ..., of a U-Net `backbone`, `skip`, `width`. What is not among them
-    is chosen from the data, such as the stem or the sizes of reference boxes."""
+    """Further arguments of the network's builder: of a detector `backbone`, `neck`, `proposing`, ..., of a U-Net `backbone`, `skip`,
+    `width`. What is not among them is chosen from the data, such as the stem or the sizes of reference boxes."""
 
     def __post_init__(self) -> None:
         if "none" not in (self.weights, self.backbone_weights):

@@ -17,7 +17,7 @@ def demo(
 ) -> None:
     """Do everything once, on sample data.
 
-    A classifier learns handwritten digits, a detector learns to find them on photographs, and a segmenter to name their pixels: each
+    A classifier learns handwritten digits, a detector learns to find them on photographs, and a segmenter to cut them out: each
     is trained, measured on pictures that were held back, used, and drawn. It takes some minutes on two cores and needs no network
     connection.
     """
@@ -28,7 +28,11 @@ def demo(
     if as_json:
         print_json(result)
         return
-    titles = {"classification": "digits", "detection": "digits on photographs", "segmentation": "their pixels"}
+    titles = {
+        "classification": "digits",
+        "detection": "digits on photographs",
+        "segmentation": "digits cut out of photographs",
+    }
     for task, title in titles.items():
         part = result[task]
         print(f"== {title}")

@@ -32,7 +32,7 @@ def sample(
     Scenes: 440 pictures for object detection, up to five of these digits on a part of a photograph, with their boxes in COCO's
     format.
 
-    Masks: the same pictures for segmentation, with the class of each pixel.
+    Masks: the same pictures for segmentation, with the pixels of the digits.
     """
     from sightline.data import samples
     from sightline.data.formats import read

@@ -49,8 +49,8 @@ Pixels = NDArray[np.uint8]
 def scenes(digits: Index, seed: int, counts: Mapping[str, int], *, masks: bool = False) -> Index:
     """As many scenes of each split as `counts` says, drawn with the digits (grey, one a picture) of that split.
 
-    A digit comes back when all of its split have been used. The same pictures come with boxes, or with `masks`, which have
-    one class more: what no digit covers is the background.
+    A digit comes back when all of its split have been used. The same pictures come with the box and class of each digit, or
+    with `masks` of two classes, background and digit.
     """
     from sklearn.datasets import load_sample_images
 
@@ -77,7 +77,7 @@ def scenes(digits: Index, seed: int, counts: Mapping[str, int], *, masks: bool =
     return Index(
         source=TensorSource(torch.from_numpy(pictures), names),
         annotations=annotations,
-        class_names=("background", *digits.class_names) if masks else digits.class_names,
+        class_names=("background", "digit") if masks else digits.class_names,
         splits=splits,
         format="scikit-learn",
     )
@@ -92,7 +92,7 @@ class _Scene:
         self.boxes: list[tuple[int, int, int, int]] = []
         self.labels: list[int] = []
         self.mask = np.zeros(SIZE, np.uint8)
-        """(H, W) 0 where no digit is, else its label + 1."""
+        """(H, W) 1 where a digit is, else 0."""
         self._rng = rng
 
     def add(self, grey: Pixels, label: int) -> None:
@@ -112,7 +112,7 @@ class _Scene:
                 continue
             mixed = opacity[..., None] * colour + (1 - opacity[..., None]) * self.picture[place]
             self.picture[place] = np.rint(mixed).astype(np.uint8)
-            self.mask[place][opacity > 0] = label + 1
+            self.mask[place][opacity > 0] = 1
             self.boxes.append(box)
             self.labels.append(label)
             return

@@ -49,7 +49,7 @@ SHOWN = 30
 
 
 def demo(out: str | Path = "runs/demo", *, listener: Listener | None = None) -> dict[str, Any]:
-    """Learn to name handwritten digits (scikit-learn's 1,797 real ones), to find them on photographs, and to name their pixels.
+    """Learn to name handwritten digits (scikit-learn's 1,797 real ones), to find them on photographs, and to cut them out.
 
     The result says where everything lies; JSON can hold it. Raises `InputError` when `out` is there already.
     """

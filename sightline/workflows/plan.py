@@ -40,9 +40,10 @@ PHOTO_SIZE = 224
 STEPS = 50
 """About so many steps are an epoch of a segmenter at least: with fewer, it would spend its time on the validation pictures."""
 
-SEGMENTER_EMA = 0.99
-"""Few pictures at a high rate leave the statistics of batch norms far from those of the validation pictures: without an average, a
-segmenter's figures fall to a third from one epoch to the next."""
+AVERAGED = 1 / 20, 0.99
+"""Over which share of the training a segmenter's weights are averaged, and the largest decay. Few pictures at a high rate leave the
+statistics of batch norms far from those of the validation pictures: without an average, a segmenter's figures may fall to a third
+from one epoch to the next."""
 
 RATE_WITHOUT_NORM = 0.15
 """Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
@@ -222,7 +223,9 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
         said.extend(["batch norms keep the statistics of the published weights"] if frozen else [])
     ema = training.ema
     if ema is None:
-        ema = SEGMENTER_EMA if config.task == "segmentation" else 0.0
+        steps = -(-images // batch_size) * passes * training.epochs
+        average = round(min(AVERAGED[1], max(0.0, 1 - 1 / (AVERAGED[0] * steps))), 3)
+        ema = average if config.task == "segmentation" else 0.0
         said.extend([f"a moving average of the weights, decay {ema:g}"] if ema else [])
     return replace(
         config,

@@ -95,7 +95,7 @@ def test_a_segmenters_recipe_is_planned_as_it_is_written_and_its_network_built(p
     config, shape = planned(path, index, check(index))
     assert shape.side == read_recipe(path)["data"]["image_size"]
     with torch.device("meta"):
-        create_model(config.model.name, num_classes=11, **config.model.arguments)
+        create_model(config.model.name, num_classes=2, **config.model.arguments)
 
 
 def test_the_recipe_of_unet_follows_the_paper() -> None:
