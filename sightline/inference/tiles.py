@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sightline.models.unet import UNet
 from sightline.ops.images import mirrored
 
-LARGEST = 2**21
-"""Pixels of a picture up to which it is one piece: 1,448 x 1,448, a few gigabytes of maps."""
+LARGEST = 2**20
+"""Pixels of a picture up to which it is one piece: 1,024 x 1,024, one or two gigabytes of maps."""
 TILE, OVERLAP = 768, 256
 """Side of a tile, and how much of it its neighbour has too, in pixels."""
 
