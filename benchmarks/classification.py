@@ -8,18 +8,23 @@ With `--run`, the share of that run's test pictures on which float32 and bfloat1
 """
 
 import argparse
-import ctypes
-import json
-import platform
 import statistics
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+from sides import (
+    Precisions,
+    images_per_second,
+    our_side,
+    precision_names,
+    print_speeds,
+    probed_precisions,
+    setting,
+    write,
+)
 from torchvision.transforms import v2
 
 from sightline import checkpoint
@@ -27,15 +32,11 @@ from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.loader import eval_loader
 from sightline.data.transforms import eval_transform
-from sightline.device import Precision, keep_freed_memory, pick_device, pick_precision
-from sightline.inference.predictor import Predictor, load
-from sightline.models import create_model
+from sightline.device import Precision, pick_device
+from sightline.inference.predictor import load
 from sightline.structures import IMAGENET_MEAN, IMAGENET_STD, Batch, ClassificationTarget, Preprocessing
 from sightline.tasks.classification import ClassificationTask
-from sightline.training.distributed import World
-from sightline.training.optim import OptimizerConfig, build_optimizer
-from sightline.training.runlog import Silence
-from sightline.training.trainer import Job, TrainingConfig, train_step
+from sightline.training.optim import OptimizerConfig
 
 FAMILIES = ("alexnet", "vgg16", "googlenet", "resnet50")
 BATCH, SIZE, CLASSES = 16, 224, 1000
@@ -74,7 +75,7 @@ def peer_steps(name: str, device: torch.device) -> tuple[Predict, Train]:
     return predict, train
 
 
-def our_steps(name: str, device: torch.device, inference: Precision, training: Precision) -> tuple[Predict, Train]:
+def our_steps(name: str, device: torch.device, precisions: Precisions) -> tuple[Predict, Train]:
     """The predictor's and the trainer's own functions."""
     header = checkpoint.Header(
         architecture=name,
@@ -83,64 +84,14 @@ def our_steps(name: str, device: torch.device, inference: Precision, training: P
         class_names=NAMES,
         preprocessing=Preprocessing(resize=256, crop=SIZE),
     )
-    task = ClassificationTask(NAMES)
-    model = create_model(name).eval().to(device, memory_format=torch.channels_last)
-    predictor = Predictor(model, task, header, device, inference)
-    trained = create_model(name).train().to(device, memory_format=torch.channels_last)
-    job = Job(
-        run=Path("unused"),
-        model=trained,
-        task=task,
-        header=header,
-        training=TrainingConfig(batch_size=BATCH),
-        optimizer=OptimizerConfig(lr=0.01, weight_decay=0.0),
-        precision=training,
-        seed=0,
-        steps_per_epoch=1,
-        train_batches=lambda step: (),
-        val_batches=(),
-        listener=Silence(),
-    )
-    optimizer, here = build_optimizer(trained, job.optimizer), World(device=device)
+    optimizer = OptimizerConfig(lr=0.01, weight_decay=0.0)
+    predictor, step = our_side(header, ClassificationTask(NAMES), device, precisions, optimizer)
 
     def train(images: torch.Tensor, labels: torch.Tensor) -> object:
         targets = [ClassificationTarget(label) for label in labels.tolist()]
-        return float(train_step(job, trained, optimizer, Batch(images, targets, range(len(images))), here))
+        return step(Batch(images, targets, range(len(images))))
 
     return predictor.predict_images, train
-
-
-def default_memory() -> None:
-    """Back to what glibc does for a process that asks for nothing, once it has freed a large block; see mallopt(3).
-
-    The peer is measured so, and ours as the trainer and the predictor set it: the setting is part of what is compared.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None)
-    m_mmap_max, m_mmap_threshold, m_trim_threshold, m_top_pad = -4, -3, -1, -2
-    libc.mallopt(m_mmap_max, 65_536)
-    libc.mallopt(m_mmap_threshold, 32 << 20)
-    libc.mallopt(m_trim_threshold, 64 << 20)
-    libc.mallopt(m_top_pad, 128 << 10)
-    libc.malloc_trim(0)
-
-
-def median_seconds(ours: Callable[[], object], peer: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Medians over repeats in turn, what disturbs one disturbs the other; the first call of each turn does not count."""
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
-    for _ in range(repeats):
-        for name, memory, step in (("ours", keep_freed_memory, ours), ("peer", default_memory, peer)):
-            memory()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            times[name].append(time.perf_counter() - start)
-    return statistics.median(times["ours"]), statistics.median(times["peer"])
 
 
 def agreement(run: Path) -> dict[str, Any]:
@@ -159,32 +110,18 @@ def agreement(run: Path) -> dict[str, Any]:
 
 
 def measured(
-    name: str,
-    device: torch.device,
-    precisions: tuple[Precision, Precision],
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    repeats: int,
+    name: str, device: torch.device, precisions: Precisions, images: torch.Tensor, labels: torch.Tensor, repeats: int
 ) -> dict[str, Any]:
     """Images a second of both sides, predicting and training one network, and the ratios."""
-    our_predict, our_train = our_steps(name, device, *precisions)
+    our_predict, our_train = our_steps(name, device, precisions)
     peer_predict, peer_train = peer_steps(name, device)
     result = {}
     for kind, ours, peer in (
         ("predict", lambda: our_predict(images), lambda: peer_predict(images)),
         ("train", lambda: our_train(images, labels), lambda: peer_train(images, labels)),
     ):
-        seconds, peer_seconds = median_seconds(ours, peer, repeats)
-        result[kind] = {
-            "ours_images_per_second": round(BATCH / seconds, 2),
-            "torchvision_images_per_second": round(BATCH / peer_seconds, 2),
-            "ratio": round(peer_seconds / seconds, 2),
-        }
-        print(
-            f"{name:10} {kind:8} ours {BATCH / seconds:8.1f}  torchvision {BATCH / peer_seconds:8.1f} images/s  "
-            f"ratio {peer_seconds / seconds:.2f}",
-            flush=True,
-        )
+        result[kind] = images_per_second("torchvision", ours, peer, BATCH, repeats)
+        print_speeds(f"{name:10} {kind:8}", result[kind])
     return result
 
 
@@ -198,16 +135,10 @@ def main() -> None:
 
     torch.manual_seed(0)
     device = pick_device()
-    precisions = pick_precision(device, training=False), pick_precision(device, training=True)
+    precisions = probed_precisions(device)
     images = torch.randint(0, 256, (BATCH, 3, SIZE, SIZE), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (BATCH,))
-    result: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "precision": {"predict": precisions[0], "train": precisions[1]},
-    }
+    result = setting(device) | {"precision": precision_names(precisions)}
     for name in arguments.models:
         result[name] = measured(name, device, precisions, images, labels, arguments.repeats)
     for kind in ("predict", "train"):
@@ -219,8 +150,7 @@ def main() -> None:
         print(
             f"top-1 of float32 and bf16 agree on {result['agreement']['same_top1']:.2%} of {result['agreement']['images']} images"
         )
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    write(result, arguments.out)
 
 
 if __name__ == "__main__":

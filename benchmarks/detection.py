@@ -7,31 +7,23 @@ side of 800); medians of the repeats and their ratio. RoIAlign is measured by it
 """
 
 import argparse
-import json
-import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torchvision
-from classification import median_seconds
+from sides import Precisions, median_seconds, our_side, precision_names, probed_precisions, setting, write
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.transforms.v2 import functional as F
 
 from sightline import checkpoint
 from sightline.data.box_transforms import BoxAugmentation, train_boxes
 from sightline.data.loader import collate_padded
-from sightline.device import Precision, pick_device, pick_precision
-from sightline.inference.predictor import Predictor
-from sightline.models import create_model
+from sightline.device import Precision, pick_device
 from sightline.ops.roi_align import roi_align
 from sightline.structures import DetectionTarget, Sample, WholePicture
 from sightline.tasks.detection import DetectionTask
-from sightline.training.distributed import World
-from sightline.training.optim import OptimizerConfig, build_optimizer
-from sightline.training.runlog import Silence
-from sightline.training.trainer import Job, TrainingConfig, train_step
+from sightline.training.optim import OptimizerConfig
 
 BATCH, CLASSES, OBJECTS = 2, 90, 8
 NAMES = tuple(str(label) for label in range(CLASSES))
@@ -67,31 +59,14 @@ def peer_steps(device: torch.device) -> tuple[Step, Step]:
     return predict, train
 
 
-def our_steps(device: torch.device, inference: Precision, training: Precision) -> tuple[Step, Step]:
+def our_steps(device: torch.device, precisions: Precisions) -> tuple[Step, Step]:
     """The predictor's and the trainer's own functions; resizing, which the peer does inside, is counted too."""
     task = DetectionTask(NAMES)
     header = checkpoint.Header(
         architecture="fasterrcnn_resnet50_fpn", arguments={}, task=task.name, class_names=NAMES, preprocessing=SHAPE
     )
     torch.manual_seed(0)
-    model = create_model(header.architecture).eval().to(device, memory_format=torch.channels_last)
-    predictor = Predictor(model, task, header, device, inference)
-    trained = create_model(header.architecture).train().to(device, memory_format=torch.channels_last)
-    job = Job(
-        run=Path("unused"),
-        model=trained,
-        task=task,
-        header=header,
-        training=TrainingConfig(batch_size=BATCH),
-        optimizer=OptimizerConfig(lr=1e-4, weight_decay=0.0),
-        precision=training,
-        seed=0,
-        steps_per_epoch=1,
-        train_batches=lambda step: (),
-        val_batches=(),
-        listener=Silence(),
-    )
-    optimizer, here = build_optimizer(trained, job.optimizer), World(device=device)
+    predictor, step = our_side(header, task, device, precisions, OptimizerConfig(lr=1e-4, weight_decay=0.0))
     still = BoxAugmentation(mirror=0, scale=(1, 1), crop=0, color_jitter=0)
     resized = train_boxes(still, SHAPE)
 
@@ -100,7 +75,7 @@ def our_steps(device: torch.device, inference: Precision, training: Precision) -
 
     def train(pictures: Pictures, targets: list[DetectionTarget]) -> object:
         samples = [Sample(*resized(picture, target), 0) for picture, target in zip(pictures, targets, strict=True)]
-        return float(train_step(job, trained, optimizer, collate_padded(samples), here))
+        return step(collate_padded(samples))
 
     return predict, train
 
@@ -129,22 +104,16 @@ def main() -> None:
 
     torch.manual_seed(0)
     device = pick_device()
-    precisions = pick_precision(device, training=False), pick_precision(device, training=True)
+    precisions = probed_precisions(device)
     height, width = arguments.size
     pictures = [torch.randint(0, 256, (3, height, width), dtype=torch.uint8) for _ in range(BATCH)]
     corners = torch.rand(BATCH, OBJECTS, 2) * torch.tensor([width / 2, height / 2])
     boxes = torch.cat([corners, corners + 30 + torch.rand(BATCH, OBJECTS, 2) * min(height, width) / 3], dim=2)
     targets = [DetectionTarget.of(own, torch.randint(0, CLASSES, (OBJECTS,))) for own in boxes]
-    result: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "precision": {"predict": precisions[0], "train": precisions[1]},
-    }
+    result = setting(device) | {"precision": precision_names(precisions)}
     result["roi_align"] = pooling(device, precisions[0], (height, width), arguments.repeats)
     print("roi_align  " + "  ".join(f"{name} {value}" for name, value in result["roi_align"].items()), flush=True)
-    for kind, ours, peer in zip(("predict", "train"), our_steps(device, *precisions), peer_steps(device), strict=True):
+    for kind, ours, peer in zip(("predict", "train"), our_steps(device, precisions), peer_steps(device), strict=True):
         seconds, peer_seconds = median_seconds(
             lambda step=ours: step(pictures, targets), lambda step=peer: step(pictures, targets), arguments.repeats
         )
@@ -154,8 +123,7 @@ def main() -> None:
             "ratio": round(peer_seconds / seconds, 2),
         }
         print(f"{kind:10} " + "  ".join(f"{name} {value}" for name, value in result[kind].items()), flush=True)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    write(result, arguments.out)
 
 
 if __name__ == "__main__":

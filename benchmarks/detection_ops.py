@@ -7,15 +7,13 @@ ours each takes. Shapes are those of a ResNet-50 with a pyramid on two pictures 
 """
 
 import argparse
-import json
-import platform
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torchvision
+from sides import seconds_of, setting, write
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,18 +35,10 @@ def medians(steps: dict[str, Step], repeats: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in steps}
     for repeat in range(repeats + 1):
         for name, step in steps.items():
-            _wait()
-            start = time.perf_counter()
-            step()
-            _wait()
+            seconds = seconds_of(step)
             if repeat:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(seconds)
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def spread_boxes(count: int, device: torch.device) -> Tensor:
@@ -204,12 +194,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     device = pick_device()
-    result: dict[str, object] = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-    }
+    result = setting(device)
     for name, steps in {**pooling(device), **suppression(device), **matching(device)}.items():
         seconds = medians(steps, arguments.repeats)
         result[name] = {other: round(1000 * value, 3) for other, value in seconds.items()}
@@ -219,8 +204,7 @@ def main() -> None:
             if other != "ours"
         )
         print(f"{name:36} ours {1000 * seconds['ours']:8.1f} ms; {others}", flush=True)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    write(result, arguments.out)
 
 
 if __name__ == "__main__":
