@@ -7,6 +7,7 @@ before each step, and everything else that a step reads (weights, statistics, mo
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from sightline.ops.images import normalise
 from sightline.structures import Batch
 from sightline.tasks.task import Task, evaluate, scores
 from sightline.training import distributed
+from sightline.training.convolutions import quick_kernel_gradients
 from sightline.training.distributed import World
 from sightline.training.interruption import Interruption
 from sightline.training.optim import (
@@ -168,7 +170,8 @@ def train_step(job: Job, network: nn.Module, optimizer: torch.optim.Optimizer, b
     for part, chunk in enumerate(_chunks(batch, parts)):
         prepared = to_device(chunk, job, here)
         last = part == parts - 1
-        with distributed.gradients_shared(network, last), autocast(here.device, job.precision):
+        quick = nullcontext() if job.training.compile else quick_kernel_gradients(here.device, job.precision)
+        with distributed.gradients_shared(network, last), autocast(here.device, job.precision), quick:
             losses = job.task.loss(network, prepared)
             loss = torch.stack(list(losses.values())).sum() / parts
         with distributed.gradients_shared(network, last):
