@@ -193,15 +193,18 @@ class AnnotationFaults:
     bad_pictures: int = 0
     """Those that are missing, or whose annotations cannot be read or contradict the picture."""
 
-    def require_few(self, tolerance: float = 0.01) -> None:
-        """Raise `DataError`, with the first lines, when more than `tolerance` (0..1) of the boxes or pictures are bad."""
+    def require_few(self, tolerance: float = 0.01, *, settable: bool = True) -> None:
+        """Raise `DataError`, with the first lines, when more than `tolerance` (0..1) of the boxes or pictures are bad.
+
+        What is `settable` is named as a way out.
+        """
         counts = ((self.bad_boxes, self.boxes, self.called), (self.bad_pictures, self.pictures, "pictures"))
         too_many = [(bad, every, what) for bad, every, what in counts if bad > tolerance * every]
         if not too_many:
             return
         told = " and ".join(f"{bad} of {every} {what} ({bad / every:.2%})" for bad, every, what in too_many)
         enough = max(-(-bad / every * 100 // 1) / 100 for bad, every, _ in too_many)
-        way_out = f", or allow more with --set data.max_bad={enough}" if enough < 1 else ""
+        way_out = f", or allow more with --set data.max_bad={enough}" if enough < 1 and settable else ""
         more = [f"... and {len(self.lines) - _NAMED} more"] if len(self.lines) > _NAMED else []
         first = f"{told} bad; {tolerance:.2%} may be lost. Repair the annotations{way_out}:"
         raise DataError("\n".join([first, *self.lines[:_NAMED], *more]))

@@ -19,7 +19,7 @@ from sightline.data.loader import collate, collate_padded, together
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
 from sightline.errors import ImageError, InputError
-from sightline.inference.tiles import Tiled
+from sightline.inference.tiles import LARGEST, Tiled
 from sightline.models.backbone import Backbone
 from sightline.models.unet import UNet
 from sightline.ops.images import normalise
@@ -30,6 +30,7 @@ Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, an (H, W, 3) uint8 array, or a (3, H, W) uint8 tensor; RGB."""
 
 _READERS = 4
+_AT_ONCE = 8  # pictures of a segmenter that wait to be put together: they keep their own sizes, which may be large
 _NOTHING = ClassificationTarget(0)  # what a picture shows is not known, and no prediction asks
 
 
@@ -63,9 +64,10 @@ class Predictor:
     ) -> Iterator[tuple[Picture, Prediction | ImageError]]:
         """Each picture with its prediction, or with the reason why it cannot be read; in order, a batch at a time.
 
-        Whole pictures come in smaller batches than `batch_size` where they are large, and a segmenter's one by one.
+        Whole pictures come in smaller batches than `batch_size` where they are large.
         """
-        batch_size = together(self.header.preprocessing, batch_size)
+        shape = self.header.preprocessing
+        batch_size = min(batch_size, _AT_ONCE) if isinstance(shape, Windows) else together(shape, batch_size)
 
         def prepared(picture: Picture) -> Sample | ImageError:
             try:
@@ -98,8 +100,22 @@ class Predictor:
                 return self.predict_batch(collate(samples))
             case WholePicture():
                 return self.predict_batch(collate_padded(samples))
-            case Windows():  # each in its own size: what lies around a picture is mirrored, not padded
-                return [found for sample in samples for found in self.predict_batch(collate_padded([sample], 1))]
+            case Windows():
+                return self._of_equal_sizes(samples)
+
+    def _of_equal_sizes(self, samples: Sequence[Sample]) -> list[Prediction]:
+        """Each picture in its own size, those of one size together: what lies around a picture is mirrored, not padded."""
+        places: dict[torch.Size, list[int]] = {}
+        for place, sample in enumerate(samples):
+            places.setdefault(sample.image.shape, []).append(place)
+        found: dict[int, Prediction] = {}
+        for size, alike in places.items():
+            most = max(1, LARGEST // (size[1] * size[2]))
+            for at in range(0, len(alike), most):
+                part = alike[at : at + most]
+                batch = collate_padded([samples[place] for place in part], multiple=1)
+                found.update(zip(part, self.predict_batch(batch), strict=True))
+        return [found[place] for place in range(len(samples))]
 
     def predict_images(self, images: Tensor) -> list[Prediction]:
         """Predictions for (N, 3, H, W) uint8 images that are already resized and cropped, on any device."""

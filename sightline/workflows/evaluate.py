@@ -23,6 +23,7 @@ from sightline.inference.draw import write_png
 from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import Predictor, load
+from sightline.inference.tiles import LARGEST
 from sightline.report.confusion import draw_confusion
 from sightline.structures import (
     Batch,
@@ -31,6 +32,7 @@ from sightline.structures import (
     Preprocessing,
     SegmentationPrediction,
     SegmentationTarget,
+    Windows,
 )
 from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
@@ -124,9 +126,9 @@ def readable_pictures(
     split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
     positions = np.arange(len(index)) if split == ALL else index.positions(split)
     max_bad = header.recipe.get("data", {}).get("max_bad", 0.01)
+    index.faults.require_few(max_bad, settable=False)  # it says the lines
     for line in index.faults.lines:
         listener.say(line)
-    index.faults.require_few(max_bad)
     report = check(index, positions)
     for fault in report.faults:
         listener.say(f"unreadable: {fault.name}: {fault.reason}")
@@ -154,7 +156,9 @@ def prepared_batches(predictor: Predictor, samples: Samples, *, one_size: bool =
     small = isinstance(shape, Preprocessing) and shape.crop <= 64
     workers = 0 if small else min(4, torch.get_num_threads())
     batches: Iterable[Batch] = eval_loader(samples, together(shape, BATCH) if one_size else 1, workers)
-    if not one_size:
+    if isinstance(shape, Windows):
+        batches = equal_sizes(batches, BATCH, pixels=LARGEST)
+    elif not one_size:
         batches = equal_sizes(batches, BATCH)
     return (predictor.prepare(batch) for batch in batches)
 

@@ -4,7 +4,7 @@ import inspect
 import math
 import os
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -50,6 +50,8 @@ RATE_WITHOUT_NORM = 0.15
 
 
 USUAL_MODEL = {"classification": "resnet18", "detection": "faster_rcnn --neck fpn", "segmentation": "unet"}
+SECTIONS = {"classification": ("augmentation",), "detection": ("boxes",), "segmentation": ("masks", "segmentation")}
+"""The sections of a recipe that are for one task alone."""
 OF_TASK: dict[str, Collection[str]] = {"classification": BACKBONES, "detection": DETECTORS, "segmentation": SEGMENTERS}
 
 
@@ -79,7 +81,8 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
 
 def _require_measurable(index: Index, report: Report) -> None:
     """Raise `DataError` for a validation split on which no figure could be had, before an epoch was spent."""
-    positions, objects, there = index.positions("val"), index.annotations, True
+    objects, there = index.annotations, True
+    positions = index.positions("val") if isinstance(objects, Objects | Masks) else ()
     if isinstance(objects, Objects):
         there = any((~objects.crowd[rows] & ~objects.difficult[rows]).any() for rows in map(objects.rows, positions))
     elif isinstance(objects, Masks):
@@ -114,7 +117,23 @@ def with_task(config: RunConfig, index: Index) -> RunConfig:
         raise ConfigError(f"{name} is for {of}, and {config.data.path} ({index.format}) has {THERE[task]}. {way}")
     if task == "classification" and config.model.backbone_weights != "none":
         raise ConfigError(f"model.backbone_weights: {name} is a classifier itself; start it with --weights.")
+    _refuse_settings_of_others(config, task)
     return replace(config, task=task)
+
+
+def _refuse_settings_of_others(config: RunConfig, task: str) -> None:
+    """Raise `ConfigError` for a setting that has no influence on what is trained: nobody is left to think that it had."""
+    for other, sections in SECTIONS.items():
+        for name in sections if other != task else ():
+            section, usual = getattr(config, name), getattr(RunConfig(), name)
+            changed = [e.name for e in fields(section) if getattr(section, e.name) != getattr(usual, e.name)]
+            if changed:
+                own = ", ".join(f"[{section}]" for section in SECTIONS[task])
+                raise ConfigError(
+                    f"{name}.{changed[0]}: it is for {other}, and {config.data.path} has {THERE[task]}. Leave it out; see {own}."
+                )
+    if task != "classification" and config.training.label_smoothing != RunConfig().training.label_smoothing:
+        raise ConfigError(f"training.label_smoothing: it is for classification, and this is {task}. Leave it out.")
 
 
 def _usual_model(model: ModelConfig, task: str) -> ModelConfig:

@@ -35,6 +35,8 @@ def test_boxes_without_an_area_are_refused() -> None:
 def test_too_many_faults_stop(faults: AnnotationFaults, text: str) -> None:
     with pytest.raises(DataError, match=text):
         faults.require_few(0.01)
+    with pytest.raises(DataError, match=r"Repair the annotations:$"):
+        faults.require_few(0.01, settable=False)
 
 
 def test_few_faults_do_not_stop() -> None:

@@ -1,5 +1,6 @@
 """What is decided for the user, and that what the user said stands."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from sightline.config import RunConfig, compose
 from sightline.data.annotations import ClassLabels
 from sightline.data.checks import Report, Sizes
+from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
-from sightline.errors import UnknownNameError
+from sightline.errors import ConfigError, UnknownNameError
 from sightline.structures import Preprocessing
 from sightline.workflows.plan import complete, with_task
+from tests.workflows.discs import write_discs
 
 
 def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, Preprocessing, str]:
@@ -121,3 +124,23 @@ def test_small_sets_get_small_batches(images: int, batch_size: int) -> None:
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(UnknownNameError, match="Unknown model 'vgg1'"):
         planned(32, model={"name": "vgg1"})
+
+
+@pytest.mark.parametrize(
+    ("sections", "text"),
+    [
+        (
+            {"augmentation": {"mirror": 0.0}},
+            r"augmentation\.mirror: it is for classification, .* has boxes\. .* \[boxes\]",
+        ),
+        ({"segmentation": {"touching": 10.0}}, r"segmentation\.touching: it is for segmentation"),
+        (
+            {"training": {"label_smoothing": 0.0}},
+            r"training\.label_smoothing: it is for classification, and this is detection",
+        ),
+    ],
+)
+def test_settings_without_influence_are_refused(sections: dict[str, Any], text: str, tmp_path: Path) -> None:
+    index = read(write_discs(tmp_path / "discs", {"train": 2, "val": 1}))
+    with pytest.raises(ConfigError, match=text):
+        with_task(compose([("test", {"data": {"path": "discs"}, **sections})]), index)
