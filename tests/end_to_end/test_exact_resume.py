@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from sightline.cli.main import main
+from sightline.data.samples import write_scenes
 from tests.workflows.discs import DETECTOR as SMALL
 from tests.workflows.discs import write_discs
 
@@ -228,6 +229,29 @@ def test_one_and_two_processes_agree_on_a_detector(
     }
     alone(*detector_words(discs, tmp_path, "1", 0, 2, more))
     finish(command(*detector_words(discs, tmp_path, "2", 0, 2, more), processes=2))
+    one_and_two_agree(tmp_path)
+
+
+SEGMENTER = {
+    "model.name": "unet",
+    "model.arguments.width": 4,
+    "data.passes": 1,
+    "masks.elastic": 0.5,
+    "segmentation.touching": 10.0,
+}
+
+
+def test_a_segmenter_resumes_to_the_same_bits_and_one_and_two_processes_agree(tmp_path: Path) -> None:
+    """Killed with two workers; then, from its weights and with their statistics left alone, the first ten losses agree to 1e-4."""
+    data = write_scenes(tmp_path / "masks", counts={"train": 24, "val": 3}, masks=True)
+    alone(*detector_words(data, tmp_path, "whole", 0, more=SEGMENTER))
+    cut = command(*detector_words(data, tmp_path, "cut", 2, more=SEGMENTER), processes=1)
+    kill_at(8, cut, tmp_path / "cut")
+    finish(command("--resume", tmp_path / "cut", processes=1))
+    same_weights(tmp_path / "whole", tmp_path / "cut", "last")
+    more = {**SEGMENTER, "training.freeze_norm": "true", "model.weights": tmp_path / "whole"}
+    alone(*detector_words(data, tmp_path, "1", 0, 2, more))
+    finish(command(*detector_words(data, tmp_path, "2", 0, 2, more), processes=2))
     one_and_two_agree(tmp_path)
 
 
