@@ -70,6 +70,8 @@ class Windows:
 
     side: int
     """Side of the windows that training cuts out, in pixels."""
+    stretch: bool = False
+    """Whether each picture is stretched to the whole range of brightness first, see `sightline.ops.images.stretched`."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     """Mean of R, G, B for values in 0..1."""
     std: tuple[float, float, float] = IMAGENET_STD
@@ -102,7 +104,7 @@ def read_shape(values: Mapping[str, Any]) -> Shape:
     if "shorter" in values:
         return WholePicture(shorter=values["shorter"], longer=values["longer"], mean=mean, std=std)
     if "side" in values:
-        return Windows(side=values["side"], mean=mean, std=std)
+        return Windows(side=values["side"], stretch=values.get("stretch", False), mean=mean, std=std)
     return Preprocessing(resize=values["resize"], crop=values["crop"], mean=mean, std=std)
 
 

@@ -17,6 +17,7 @@ from sightline.data.mask_files import listed
 from sightline.data.masks import Masks, pixel_counts
 from sightline.data.sources import MemorySource
 from sightline.errors import DataError, ImageError
+from sightline.ops.images import brightness
 
 KEPT_BYTES = 256 * 2**20
 """Data sets that decode to less than this stay in memory: nothing is decoded twice."""
@@ -62,6 +63,8 @@ class Report:
     """The decoded pictures, when there was room for all of them."""
     pixels: Mapping[int, np.ndarray] = field(default_factory=dict)
     """(K,) pixels of each class in each good mask, by position."""
+    brightest: Mapping[int, int] = field(default_factory=dict)
+    """The brightest level, 0..255, of each good picture with a mask, by position; see `sightline.ops.images.brightness`."""
     kept_masks: Mapping[int, Tensor] | None = None
     """The masks, when there was room for them beside the pictures."""
 
@@ -158,6 +161,7 @@ def check(
         sides=sides,
         kept=source,
         pixels=look.pixels,
+        brightest=look.brightest,
         kept_masks=look.kept_masks or None,
     )
 
@@ -174,6 +178,7 @@ class _Look:
         self.kept: dict[int, Tensor] | None = {}
         self.kept_masks: dict[int, Tensor] = {}
         self.pixels: dict[int, np.ndarray] = {}
+        self.brightest: dict[int, int] = {}
 
     def chunk(self, positions: Sequence[int]) -> list[Fault | tuple[int, int]]:
         """The fault or (shorter, longer) side of each picture."""
@@ -199,6 +204,7 @@ class _Look:
                     self.kept_masks[position] = mask
         if self.masks is not None and mask is not None:
             self.pixels[position] = pixel_counts(self.masks.mapped(mask), self.classes)
+            self.brightest[position] = brightness(image)[1]
         return min(image.shape[1:]), max(image.shape[1:])
 
 

@@ -16,6 +16,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from sightline.errors import ConfigError
+from sightline.ops.images import stretched
 from sightline.structures import IGNORED, SegmentationTarget
 
 MaskTransform = Callable[[Tensor, SegmentationTarget], tuple[Tensor, SegmentationTarget]]
@@ -64,10 +65,11 @@ class MaskAugmentation:
             raise ConfigError(f"masks.scale: expected two factors, 0 < smallest <= largest, got {list(self.scale)}.")
 
 
-def train_masks(augmentation: MaskAugmentation, side: int) -> MaskTransform:
+def train_masks(augmentation: MaskAugmentation, side: int, *, stretch: bool = False) -> MaskTransform:
     """A random function from a picture (3, H, W) uint8 and its mask to squares of `side` pixels.
 
-    Where the picture ends before the square, the picture is continued by reflection and the mask by `IGNORED`.
+    Where the picture ends before the square, the picture is continued by reflection and the mask by `IGNORED`. With `stretch`
+    the contrast of the whole picture is stretched first.
 
     >>> image, target = torch.zeros(3, 40, 30, dtype=torch.uint8), SegmentationTarget(torch.zeros(40, 30, dtype=torch.uint8))
     >>> image, target = train_masks(MaskAugmentation(scale=(1, 1)), side=32)(image, target)
@@ -79,6 +81,7 @@ def train_masks(augmentation: MaskAugmentation, side: int) -> MaskTransform:
     low, high = (math.log(factor) for factor in augmentation.scale)
 
     def transform(image: Tensor, target: SegmentationTarget) -> tuple[Tensor, SegmentationTarget]:
+        image = stretched(image) if stretch else image
         factor = math.exp(low + (high - low) * float(torch.rand(())))
         maps = torch.stack([values for values in (target.mask, target.closeness) if values is not None])
         image, maps = _cropped(image, maps, max(1, round(side / factor)), augmentation.rare)
@@ -98,11 +101,11 @@ def train_masks(augmentation: MaskAugmentation, side: int) -> MaskTransform:
     return transform
 
 
-def eval_masks() -> MaskTransform:
-    """The picture and its mask as they are: a segmenter's output has the size of its input."""
+def eval_masks(*, stretch: bool = False) -> MaskTransform:
+    """The picture, stretched or as it is, and its mask: a segmenter's output has the size of its input."""
 
     def transform(image: Tensor, target: SegmentationTarget) -> tuple[Tensor, SegmentationTarget]:
-        return image, target
+        return stretched(image) if stretch else image, target
 
     return transform
 

@@ -11,7 +11,7 @@ def class_colour(label: int) -> str:
     """The colour of class `label`, 0..K-1: eight colours, then darker ones, then lighter ones; every 24th class has the same.
 
     >>> class_colour(0), class_colour(8), class_colour(16), class_colour(24)
-    ('#E69F00', '#7E5700', '#F4D48C', '#E69F00')
+    ('#E69F00', '#7F5700', '#F4D48C', '#E69F00')
     """
     colour, shade = CLASS_COLOURS[label % len(CLASS_COLOURS)], label // len(CLASS_COLOURS) % 3
     if not shade:

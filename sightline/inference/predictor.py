@@ -22,7 +22,7 @@ from sightline.errors import ImageError, InputError
 from sightline.inference.tiles import LARGEST, Tiled
 from sightline.models.backbone import Backbone
 from sightline.models.unet import UNet
-from sightline.ops.images import normalise
+from sightline.ops.images import normalise, stretched
 from sightline.structures import Batch, ClassificationTarget, Prediction, Preprocessing, Sample, WholePicture, Windows
 from sightline.tasks.task import Task
 
@@ -90,7 +90,8 @@ class Predictor:
         if isinstance(shape, WholePicture):
             return Sample(resize_whole(image, shape), _NOTHING, 0, (image.shape[1], image.shape[2]))
         if isinstance(shape, Windows):
-            return Sample(image, _NOTHING, 0, (image.shape[1], image.shape[2]))
+            shown = stretched(image) if shape.stretch else image
+            return Sample(shown, _NOTHING, 0, (image.shape[1], image.shape[2]))
         return Sample(eval_transform(shape)(image), _NOTHING, 0)
 
     def predict_samples(self, samples: Sequence[Sample]) -> list[Prediction]:

@@ -70,3 +70,32 @@ def _mirror_positions(side: int, before: int, after: int, device: torch.device) 
     period = max(2 * (side - 1), 1)
     positions = torch.arange(-before, side + after, device=device) % period
     return torch.minimum(positions, period - positions)
+
+
+TAIL = 0.005
+"""Share of a picture's values that may be cut off at either end when its contrast is stretched."""
+LEAST_RANGE = 16
+"""Grey levels between the ends that are stretched at least: with fewer, what is there is noise."""
+
+
+def brightness(image: Tensor) -> tuple[int, int]:
+    """The darkest and the brightest value of a picture (3, H, W) uint8, 0..255, but for a share `TAIL` at either end.
+
+    >>> brightness(torch.tensor([10, 20, 30, 40], dtype=torch.uint8).expand(3, 1, 4))
+    (10, 40)
+    """
+    share = torch.bincount(image.flatten(), minlength=256).cumsum(0) / image.numel()
+    return int((share > TAIL).nonzero()[0]), int((share >= 1 - TAIL).nonzero()[0])
+
+
+def stretched(image: Tensor) -> Tensor:
+    """A picture (3, H, W) uint8 whose darkest and brightest values become 0 and 255, all channels alike.
+
+    For pictures that are exposed very differently, as from microscopes: what differs then is what is on them.
+
+    >>> stretched(torch.tensor([10, 20, 30, 40], dtype=torch.uint8).expand(3, 1, 4))[0]
+    tensor([[  0,  85, 170, 255]], dtype=torch.uint8)
+    """
+    low, high = brightness(image)
+    levels = (torch.arange(256) - low) * (255 / max(high - low, LEAST_RANGE))
+    return levels.round().clamp(0, 255).to(torch.uint8)[image.long()]

@@ -65,7 +65,9 @@ def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
             if config.segmentation.touching and isinstance(index.annotations, Masks):
                 near = index.annotations.with_closeness(positions, config.segmentation.touching_sigma)
                 index = replace(index, annotations=near)
-            return JointSamples(index, positions, train_masks(config.masks, shape.side), seed=seed)
+            return JointSamples(
+                index, positions, train_masks(config.masks, shape.side, stretch=shape.stretch), seed=seed
+            )
 
 
 def evaluation_samples(index: Index, positions: Sequence[int] | np.ndarray, shape: Shape, crops: Views = 1) -> Samples:
@@ -78,4 +80,4 @@ def evaluation_samples(index: Index, positions: Sequence[int] | np.ndarray, shap
         )
     if isinstance(shape, WholePicture):
         return JointSamples(index, positions, eval_boxes(shape), multiple=PADDED_TO)
-    return JointSamples(index, positions, eval_masks())
+    return JointSamples(index, positions, eval_masks(stretch=shape.stretch))

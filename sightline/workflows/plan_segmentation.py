@@ -15,6 +15,9 @@ from sightline.workflows.network import inherited, on_backbone, published
 WINDOWS = 128, 256
 """Least and most side of the windows that a segmenter learns from, in pixels: half of the pictures' shorter side, so that a step costs
 little and an epoch sees many parts; of pictures smaller than that, all."""
+EXPOSURES = 2.0
+"""How many times as bright as in one of the darker pictures (the tenth in a hundred) the brightest parts of a brighter one are when
+pictures are said to be exposed very differently."""
 UNIT = 32
 """Sides are multiples of so many pixels: a cell of the coarsest map."""
 
@@ -25,10 +28,24 @@ def windows(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConf
     median = report.sizes.shorter_median if report.sizes else WINDOWS[0]
     wanted = min(max(median // 2, WINDOWS[0]), WINDOWS[1], median)
     side = size or max(UNIT, -(-wanted // UNIT) * UNIT)
-    values = {} if entry is None else {"mean": entry.preprocessing.mean, "std": entry.preprocessing.std}
+    stretch = entry is None and _unlike_exposures(report)
+    if stretch:
+        said.append("the pictures are exposed very differently: each is stretched to the whole range of brightness")
     if size is None:
         said.append(f"windows of {side} px (the pictures' shorter side is {median} px); pictures keep their own pixels")
-    return replace(config, data=replace(config.data, image_size=side)), Windows(side=side, **values)
+    config = replace(config, data=replace(config.data, image_size=side))
+    if entry is None:
+        return config, Windows(side=side, stretch=stretch)
+    return config, Windows(side=side, mean=entry.preprocessing.mean, std=entry.preprocessing.std)
+
+
+def _unlike_exposures(report: Report) -> bool:
+    """Whether the bright parts of one picture would be dark in another, as no two cameras' photographs are."""
+    levels = sorted(report.brightest.values())
+    if not levels:
+        return False
+    darker, brighter = levels[len(levels) // 10], levels[-1 - len(levels) // 10]
+    return brighter > EXPOSURES * max(darker, 1)
 
 
 def class_weights(config: RunConfig, index: Index, report: Report, said: list[str]) -> RunConfig:
