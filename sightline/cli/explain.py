@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sightline.inference.explain import Cam, ClassMap
-    from sightline.inference.placement import Cells
     from sightline.inference.proposals import Proposals
+    from sightline.ops.cells import Cells
     from sightline.workflows.explain import Explained, Way
 
 

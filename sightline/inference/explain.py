@@ -11,9 +11,10 @@ from torch import Tensor
 from sightline.data.transforms import centre_box, eval_transform, shorter_side
 from sightline.device import autocast
 from sightline.errors import InputError
-from sightline.inference.placement import Cells, placed_features
+from sightline.inference.placement import placed_features
 from sightline.inference.predictor import Picture, Predictor, to_tensor
 from sightline.models.backbone import Backbone
+from sightline.ops.cells import Cells
 from sightline.structures import ClassificationPrediction
 
 LARGEST = 2**22

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.inference.explain import Cam
-from sightline.inference.placement import Cells, spread
+from sightline.inference.placement import spread
+from sightline.ops.cells import Cells
 
 Pixels = NDArray[np.uint8]
 """RGB, (H, W, 3); or colours, (n, 3)."""

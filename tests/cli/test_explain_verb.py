@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sightline.inference.explain import Cam, ClassMap
-from sightline.inference.placement import Cells
 from sightline.inference.proposals import Level, Proposals
+from sightline.ops.cells import Cells
 from sightline.structures import ClassificationPrediction, DetectionPrediction
 from sightline.workflows import explain as explain_workflow
 from sightline.workflows.explain import Explained, ExplainResult

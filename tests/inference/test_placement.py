@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from sightline.inference.placement import Cells, placed_features, spread
+from sightline.inference.placement import placed_features, spread
 from sightline.models import create_model
+from sightline.ops.cells import Cells
 from tests.inference.blocks import Blocks
 
 NETWORKS = [

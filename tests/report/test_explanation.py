@@ -9,7 +9,7 @@ from PIL import Image
 
 from sightline.inference.colours import CLASS_COLOURS
 from sightline.inference.explain import Cam, ClassMap
-from sightline.inference.placement import Cells
+from sightline.ops.cells import Cells
 from sightline.report.explanation import draw_cam, draw_class_map
 from sightline.structures import ClassificationPrediction
 

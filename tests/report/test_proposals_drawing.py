@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.inference.placement import Cells
 from sightline.inference.proposals import Level, Proposals
+from sightline.ops.cells import Cells
 from sightline.report.proposals import _levels_shown, draw_proposals
 from sightline.structures import DetectionPrediction
 
