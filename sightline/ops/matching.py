@@ -83,7 +83,8 @@ def sample(matches: Tensor, count: int, positive_share: float, generator: Draws)
     `matches` (N, A) from `match`. Of each picture at most `count` boxes, of which at most `positive_share` (0..1) are on
     an object; background fills up what those leave. Every box of a kind is as likely as the others. Two (N, A) bool.
     The draw depends on `generator` and the shape alone, on its device; it may be another than that of the boxes. With one
-    generator a picture, that of a picture depends on no other: neither on their number nor on rows that are ignored.
+    generator a picture (on the CPU), that of a picture depends on no other: neither on their number nor on rows that are
+    ignored; and each generator moves on by one number, whatever the shape, so that the draw after it does not either.
 
     Published values: 256 and 0.5 for region proposals; 512, or 128 in the paper, and 0.25 for regions.
 
@@ -94,7 +95,7 @@ def sample(matches: Tensor, count: int, positive_share: float, generator: Draws)
     if isinstance(generator, torch.Generator):
         keys = torch.rand(matches.shape, generator=generator, device=generator.device).to(matches.device)
     else:
-        keys = torch.stack([torch.rand(matches.shape[1], generator=g, device=g.device) for g in generator])
+        keys = torch.stack([_keys(matches.shape[1], g) for g in generator])
         rank = (matches != IGNORED).cumsum(dim=1) - 1
         keys = keys.to(matches.device).gather(1, rank.clamp(min=0))
     positive = _first(keys, matches >= 0, int(count * positive_share))
@@ -132,6 +133,13 @@ def _best_of(overlap: Tensor, foreground: float, background: tuple[float, float]
         kept = (overlap == torch.where(highest > 0, highest, 2.0)).any(dim=1)
         matches = torch.where(kept, index, matches)
     return matches
+
+
+def _keys(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) in 0..1, from a generator of their own that takes one number from the given one as its seed."""
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    own = torch.Generator(generator.device).manual_seed(seed)
+    return torch.rand(count, generator=own, device=own.device)
 
 
 def _first(keys: Tensor, members: Tensor, most: int, count: Tensor | None = None) -> Tensor:

@@ -176,6 +176,13 @@ def test_what_is_drawn_next_does_not_depend_on_what_was_found():
     assert torch.equal(one.get_state(), other.get_state())
 
 
+def test_what_is_drawn_next_for_a_picture_does_not_depend_on_how_many_rows_its_batch_has():
+    one, other = _seeded(), _seeded()
+    sample(_matches(40, 60, 0)[None], 32, 0.5, [one])
+    sample(_matches(40, 60, 900)[None], 32, 0.5, [other])
+    assert torch.equal(one.get_state(), other.get_state())
+
+
 def test_every_box_of_a_kind_is_as_likely():
     # 4,000 pictures at once; each of 10 positives is drawn with probability 0.4, each of 20 negatives with 0.3.
     positive, negative = sample(_matches(10, 20, 3).repeat(4000, 1), 10, 0.4, _seeded())
