@@ -59,6 +59,22 @@ def grid(references: Tensor, cells: tuple[int, int], strides: tuple[float, float
     return (centres[:, None] + references).view(-1, 4)
 
 
+def centred_inside(anchors: Tensor, sizes: Tensor) -> Tensor:
+    """Which anchors (A, 4) are centred in pictures of `sizes` (N, 2: height, width), not in their padding: (N, A) bool.
+
+    The first row and column always count, however small the picture is.
+
+    >>> centred_inside(grid(reference_boxes([32], [1.0]), (1, 3), (16, 16)), torch.tensor([[9, 33], [9, 16]]))
+    tensor([[ True,  True,  True],
+            [ True, False, False]])
+    """
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2  # (A, 2) x, y
+    if len(anchors) == 0:
+        return centres.new_zeros(len(sizes), 0, dtype=torch.bool)
+    ends = torch.maximum(sizes.flip(-1).to(centres), centres.amin(dim=0) + 1)  # (N, 2)
+    return (centres < ends[:, None]).all(dim=-1)
+
+
 def fit(boxes: Tensor, num_sizes: int, num_ratios: int) -> tuple[list[float], list[float]]:
     """Sizes and ratios whose combinations are close to the boxes of a data set: two rising lists.
 
@@ -87,6 +103,19 @@ def fit(boxes: Tensor, num_sizes: int, num_ratios: int) -> tuple[list[float], li
         ratio = _means(log_ratio, nearest.indices // num_sizes, ratio)
     sizes, ratios = (values.exp().sort().values.tolist() for values in best)
     return [max(0.1, round(value, 1)) for value in sizes], [max(0.01, round(value, 2)) for value in ratios]
+
+
+def distinct(values: Sequence[float]) -> list[float]:
+    """Rising sizes or ratios without those that are less than 5 % above one that stays: boxes of the two are about the same.
+
+    >>> distinct([1.0, 1.0, 1.04, 1.5])
+    [1.0, 1.5]
+    """
+    kept: list[float] = []
+    for value in values:
+        if not kept or value >= 1.05 * kept[-1]:
+            kept.append(value)
+    return kept
 
 
 def fit_levels(boxes: Tensor, ratios: Sequence[float], strides: Sequence[float]) -> list[float]:

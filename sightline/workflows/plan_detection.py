@@ -15,7 +15,7 @@ from sightline.data.index import Index
 from sightline.errors import ConfigError, DataError
 from sightline.models import DETECTOR_BACKBONE, create_model
 from sightline.models.faster_rcnn import FasterRCNN
-from sightline.ops.anchors import fit, fit_levels, recall
+from sightline.ops.anchors import distinct, fit, fit_levels, recall
 from sightline.structures import WholePicture
 from sightline.workflows.network import inherited, on_backbone, published
 
@@ -24,7 +24,7 @@ SHORTER, LONGER = 600, 1000
 
 AUTO = "auto"
 RATIOS, SIZES = 3, 3
-"""Reference boxes that are fitted: ratios, and sizes on a single map."""
+"""Reference boxes that are fitted: ratios, and sizes on a single map. Fewer where the training boxes differ less."""
 
 
 def whole_pictures(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConfig, WholePicture]:
@@ -73,10 +73,10 @@ def _reference_boxes(
     assert isinstance(network, FasterRCNN)
     strides = network.rpn.strides
     if len(strides) == 1:
-        sizes, ratios = fit(boxes, SIZES, RATIOS)
+        sizes, ratios = map(distinct, fit(boxes, SIZES, RATIOS))
         levels, flat = [sizes], [strides[0]] * len(sizes)
     else:
-        ratios = fit(boxes, 1, RATIOS)[1]
+        ratios = distinct(fit(boxes, 1, RATIOS)[1])
         levels = [[size] for size in fit_levels(boxes, given.get("ratios", ratios), strides)]
         flat = list(strides)
     fitted = {"sizes": levels, "ratios": ratios, **given}
