@@ -17,11 +17,10 @@ from torch import Tensor
 from sightline.data.loader import collate_padded
 from sightline.device import autocast
 from sightline.errors import InputError
-from sightline.inference.placement import Cells
 from sightline.inference.predictor import Picture, Predictor, to_tensor
 from sightline.models.faster_rcnn import FasterRCNN
-from sightline.ops.anchors import grid
 from sightline.ops.boxes import clip, decode
+from sightline.ops.cells import Cells
 from sightline.structures import DetectionPrediction
 
 PROPOSALS = 20
@@ -149,19 +148,15 @@ def propose(model: FasterRCNN, images: Tensor, sizes: Tensor, count: int = PROPO
     finally:
         for hook in hooks:
             hook.remove()
-    anchors = torch.cat(
-        [
-            grid(references.to(images.device), (features.shape[2], features.shape[3]), (stride, stride))
-            for references, features, stride in zip(model.rpn.references, maps.values(), model.rpn.strides, strict=True)
-        ]
-    )  # (A, 4)
+    anchors = model.rpn.anchors(list(maps.values()))  # (A, 4)
     logits, offsets = (torch.cat(parts, dim=1) for parts in zip(*outputs, strict=True))  # (N, A), (N, A, 4)
+    likely = logits.float().masked_fill(~model.rpn.usable(anchors, sizes), -torch.inf)
     moved = clip(decode(offsets, anchors), sizes)  # (N, A, 4)
     results = []
     for row, (boxes, scores, labels) in enumerate(detections):
         levels = _levels(model, maps, [level[row] for level, _ in outputs])
         regions = found.regions[row][found.valid[row]]
-        origins = _origins(regions[:count], moved[row], logits[row].float())
+        origins = _origins(regions[:count], moved[row], likely[row])
         results.append(
             Proposals(
                 size=tuple(sizes[row].tolist()),
@@ -180,12 +175,12 @@ def propose(model: FasterRCNN, images: Tensor, sizes: Tensor, count: int = PROPO
 def _levels(model: FasterRCNN, maps: dict[str, Tensor], logits: list[Tensor]) -> tuple[Level, ...]:
     """Of one image; `logits` (h * w * R,) of each level."""
     ratios, levels = len(model.rpn.settings.ratios), []
-    for (name, features), references, stride, row in zip(
-        maps.items(), model.rpn.references, model.rpn.strides, logits, strict=True
+    for (name, features), references, stride, offset, row in zip(
+        maps.items(), model.rpn.references, model.rpn.strides, model.rpn.offsets, logits, strict=True
     ):
         references = references.float().cpu().view(ratios, -1, 4)
         objectness = row.float().sigmoid().cpu().view(*features.shape[2:], *references.shape[:2])
-        cells = Cells(0.0, float(stride))  # as `grid` places them without an offset
+        cells = Cells(offset, float(stride))  # as the network places them
         levels.append(Level(name=name, objectness=objectness, references=references, down=cells, across=cells))
     return tuple(levels)
 
@@ -194,7 +189,7 @@ def _place(levels: tuple[Level, ...], size: list[int]) -> tuple[int, int, int]:
     """The cell with the highest objectness of those that are centred in the picture, not in its padding."""
     best, place = -1.0, (0, 0, 0)
     for number, level in enumerate(levels):
-        rows, columns = (max(1, int(-(-side // level.down.step))) for side in size)
+        rows, columns = (max(1, math.ceil((side - level.down.first) / level.down.step)) for side in size)
         there = level.best()[:rows, :columns]
         if float(there.max()) > best:
             best, place = float(there.max()), (number, *divmod(int(there.argmax()), there.shape[1]))

@@ -38,6 +38,9 @@ class Proposing:
     """Reference boxes of an image that teach, half of them positive where there are so many."""
     cross_boundary: bool = True
     """Whether boxes that reach over the image's edge teach. The paper: no."""
+    in_padding: bool = False
+    """Whether boxes centred in the padding beside a smaller picture teach and are proposed. Published detectors: yes; what
+    is learned from a picture then depends on the size of the others in its batch."""
     candidates: tuple[int, int] = (2000, 1000)
     """Best boxes of a level that are looked at, in training and in use. The paper: (12000, 6000)."""
     proposals: tuple[int, int] = (2000, 1000)

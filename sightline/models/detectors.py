@@ -74,6 +74,7 @@ def fasterrcnn_resnet50_fpn(
     for module in body.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = norm_eps
+    proposing = _in_padding(proposing)
     model = faster_rcnn(num_classes=num_classes, backbone=body, neck="fpn", proposing=proposing, judging=judging)
     return _published(model)
 
@@ -87,6 +88,7 @@ def fasterrcnn_resnet50_fpn_v2(
 ) -> FasterRCNN:
     """The second version in torchvision, after Li et al. 2021 (arXiv:2111.11429): batch norms everywhere, deeper heads."""
     body = resnet50(in_channels=in_channels)
+    proposing = _in_padding(proposing)
     model = faster_rcnn(num_classes=num_classes, backbone=body, neck="fpn_v2", proposing=proposing, judging=judging)
     return _published(model)
 
@@ -145,6 +147,11 @@ def current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name = old.sub(new, name)
         renamed[name] = tensor
     return renamed
+
+
+def _in_padding(given: Settings | None) -> Settings | None:
+    """With reference boxes in the padding, as torchvision's detectors have them, unless it says otherwise."""
+    return {"in_padding": True, **(given or {})} if given is None or isinstance(given, Mapping) else given
 
 
 def _published(model: FasterRCNN) -> FasterRCNN:

@@ -19,6 +19,8 @@ Where this departs from the paper:
 - Training is joint and end to end (the paper's section 3.2 alternates four steps, and names this as the simpler way).
 - Objectness is one logit a reference box; `objectness="softmax"` is the paper's two-way softmax.
 - Regions are read by RoIAlign (He et al. 2017, arXiv:1703.06870); `pooling="pool"` is the paper's RoIPool.
+- Reference boxes lie around the middles of the cells of networks that pad little, not at multiples of the stride, and those
+  in the padding of a batch take no part (`Features.offsets`, `Proposing.in_padding`).
 - What `detector_settings.py` says of its values.
 
 Shape letters: `N` images, `C` channels, `H W` pixels, `h w` cells, `A` reference boxes of all levels, `P` proposals an image,
@@ -34,8 +36,8 @@ from torch.nn import functional as F
 from sightline.errors import InputError, UnknownNameError
 from sightline.models.backbone import Backbone, check_count
 from sightline.models.detector_settings import BETA, REGION_WEIGHTS, Found, Judging, Objects, Proposing, default_sizes
-from sightline.models.fpn import EXTRA, FeaturePyramid
-from sightline.ops.anchors import grid, reference_boxes
+from sightline.models.fpn import EXTRA, FeaturePyramid, Features, default_stages
+from sightline.ops.anchors import centred_inside, grid, reference_boxes
 from sightline.ops.boxes import clip, decode, encode, large_enough, padded
 from sightline.ops.images import blank_padding
 from sightline.ops.losses import objectness, region_cross_entropy, smooth_l1
@@ -44,21 +46,6 @@ from sightline.ops.nms import batched_nms
 from sightline.ops.roi_align import multilevel_roi_align, roi_pool
 
 NECKS = ("none", "fpn", "fpn_v2")
-
-
-class Features(nn.Module):
-    """The classifier's stages that are used, and the pyramid over them where there is one."""
-
-    def __init__(self, body: Backbone, stages: Sequence[str], pyramid: FeaturePyramid | None) -> None:
-        super().__init__()
-        self.body = body
-        self.stages = tuple(stages)
-        self.fpn = pyramid
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(N, C, H, W) to maps (N, C_level, h, w), finest first."""
-        maps = self.body.forward_features(images, self.stages)
-        return maps if self.fpn is None else self.fpn(maps)
 
 
 class ProposalHead(nn.Module):
@@ -89,7 +76,9 @@ class ProposalHead(nn.Module):
 class RegionProposalNetwork(nn.Module):
     """Section 3.1: where there might be an object, whatever it is."""
 
-    def __init__(self, channels: int, strides: Sequence[int], settings: Proposing, depth: int = 1) -> None:
+    def __init__(
+        self, channels: int, strides: Sequence[int], offsets: Sequence[float], settings: Proposing, depth: int = 1
+    ) -> None:
         super().__init__()
         sizes = settings.sizes or default_sizes(strides)
         if len(sizes) != len(strides) or len({len(level) for level in sizes}) > 1:
@@ -97,7 +86,7 @@ class RegionProposalNetwork(nn.Module):
                 f"Expected sizes of reference boxes for {len(strides)} levels, as many on each; got {sizes}."
             )
         self.settings = settings
-        self.strides = tuple(strides)
+        self.strides, self.offsets = tuple(strides), tuple(offsets)
         self.references = [reference_boxes(level, settings.ratios, rounded=settings.rounded) for level in sizes]
         ways = 2 if settings.objectness == "softmax" else 1
         self.head = ProposalHead(channels, len(settings.ratios) * len(sizes[0]), depth, ways)
@@ -109,21 +98,35 @@ class RegionProposalNetwork(nn.Module):
         outputs = [self.head(features) for features in maps]
         logits = torch.cat([level for level, _ in outputs], dim=1)  # (N, A)
         offsets = torch.cat([level for _, level in outputs], dim=1)  # (N, A, 4)
-        anchors = torch.cat(
-            [
-                grid(boxes.to(logits.device), (features.shape[2], features.shape[3]), (stride, stride))
-                for boxes, features, stride in zip(self.references, maps, self.strides, strict=True)
-            ]
-        )  # (A, 4)
+        anchors = self.anchors(maps)
+        usable = self.usable(anchors, sizes)
         counts = [level.shape[1] for level, _ in outputs]
-        regions, valid = self.propose(logits.detach(), offsets.detach(), anchors, counts, sizes)
-        losses = {} if objects is None else self.losses(logits, offsets, anchors, sizes, objects, generator)
-        return regions, valid, losses
+        scores = logits.detach().masked_fill(~usable, -torch.inf)
+        regions, valid = self.propose(scores, offsets.detach(), anchors, counts, sizes)
+        if objects is None:
+            return regions, valid, {}
+        if not self.settings.cross_boundary:
+            usable = usable & (clip(anchors, sizes) == anchors).all(dim=-1)
+        return regions, valid, self.losses(logits, offsets, anchors, usable, objects, generator)
+
+    def anchors(self, maps: Sequence[Tensor]) -> Tensor:
+        """(A, 4) the reference boxes around every cell of all levels."""
+        levels = zip(self.references, maps, self.strides, self.offsets, strict=True)
+        return torch.cat(
+            [
+                grid(boxes.to(m.device), (m.shape[2], m.shape[3]), (stride, stride), offset=offset / stride)
+                for boxes, m, stride, offset in levels
+            ]
+        )
+
+    def usable(self, anchors: Tensor, sizes: Tensor) -> Tensor:
+        """(N, A) bool: which reference boxes take part in each image."""
+        return centred_inside(anchors, sizes) | self.settings.in_padding
 
     def propose(
         self, logits: Tensor, offsets: Tensor, anchors: Tensor, counts: Sequence[int], sizes: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The best of each level, moved by their offsets, without the worse of those that overlap."""
+        """The best of each level, moved by their offsets, without the worse of those that overlap; none of logit -inf."""
         in_use = 0 if self.training else 1
         chosen, levels, start = [], [], 0
         for number, count in enumerate(counts):
@@ -133,8 +136,9 @@ class RegionProposalNetwork(nn.Module):
             start += count
         index = torch.cat(chosen, dim=1)  # (N, B)
         moved = decode(offsets.gather(1, index[..., None].expand(-1, -1, 4)), anchors[index])
-        boxes, scores = clip(moved, sizes), logits.gather(1, index).float().sigmoid()
-        usable, level = large_enough(boxes, 1e-3), torch.tensor(levels, device=boxes.device)
+        boxes, best_logits = clip(moved, sizes), logits.gather(1, index).float()
+        scores, usable = best_logits.sigmoid(), large_enough(boxes, 1e-3) & (best_logits > -torch.inf)
+        level = torch.tensor(levels, device=boxes.device)
         kept = []
         for image in range(len(boxes)):
             rows = usable[image].nonzero()[:, 0]
@@ -147,14 +151,11 @@ class RegionProposalNetwork(nn.Module):
         logits: Tensor,
         offsets: Tensor,
         anchors: Tensor,
-        sizes: Tensor,
+        usable: Tensor,
         objects: Objects,
         generator: Draws,
     ) -> dict[str, Tensor]:
-        """Equation 1, over a few reference boxes drawn from each image."""
-        usable = None
-        if not self.settings.cross_boundary:
-            usable = (clip(anchors, sizes) == anchors).all(dim=-1)  # (N, A)
+        """Equation 1, over a few of the `usable` (N, A) reference boxes, drawn from each image."""
         matches = match(
             anchors,
             objects.boxes,
@@ -220,12 +221,18 @@ class RegionHeads(nn.Module):
     """Fast R-CNN: what is in a region, and where it really ends."""
 
     def __init__(
-        self, box_head: nn.Module, box_predictor: Predictor, strides: Sequence[int], grid: int, settings: Judging
+        self,
+        box_head: nn.Module,
+        box_predictor: Predictor,
+        places: tuple[Sequence[int], Sequence[float]],
+        grid: int,
+        settings: Judging,
     ) -> None:
         super().__init__()
         self.box_head = box_head
         self.box_predictor = box_predictor
-        self.strides, self.grid, self.settings = tuple(strides), grid, settings
+        self.strides, self.offsets = places
+        self.grid, self.settings = grid, settings
 
     def forward(self, maps: Sequence[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
         """Regions (N, P, 4) to logits (N, P, K + 1) and offsets (N, P, K + 1, 4)."""
@@ -238,8 +245,9 @@ class RegionHeads(nn.Module):
         """(N, P, 4) to (N * P, C, grid, grid)."""
         size = (self.grid, self.grid)
         if self.settings.pooling == "pool":
-            return roi_pool(maps[0], regions, size, spatial_scale=1 / self.strides[0])
-        return multilevel_roi_align(maps, regions, size, spatial_scales=[1 / stride for stride in self.strides])
+            return roi_pool(maps[0], regions - self.offsets[0], size, spatial_scale=1 / self.strides[0])
+        scales = [1 / stride for stride in self.strides]
+        return multilevel_roi_align(maps, regions, size, spatial_scales=scales, offsets=self.offsets)
 
     def draw(
         self, regions: Tensor, valid: Tensor, objects: Objects, generator: Draws
@@ -311,7 +319,7 @@ class FasterRCNN(nn.Module):
         pyramid, second = neck != "none", neck == "fpn_v2"
         if pyramid and judging.pooling == "pool":
             raise InputError("RoIPool reads a single map: with a pyramid, neck='fpn', take pooling='align'.")
-        stages = tuple(stages or _default_stages(backbone, pyramid))
+        stages = tuple(stages or default_stages(backbone, pyramid))
         if len(stages) > 1 and not pyramid:
             raise InputError(f"Several stages ({', '.join(stages)}) need a pyramid over them: neck='fpn'.")
         self.in_channels, self.num_classes = backbone.in_channels, num_classes
@@ -321,9 +329,10 @@ class FasterRCNN(nn.Module):
         fpn = FeaturePyramid([backbone.channels[stage] for stage in stages], channels, norm=second) if pyramid else None
         backbone.keep_stages(stages[-1])
         self.backbone = Features(backbone, stages, fpn)
-        levels = [*strides, 2 * strides[-1]] if pyramid else strides
-        self.rpn = RegionProposalNetwork(channels, levels, proposing, depth=2 if second else 1)
-        self.roi_heads = RegionHeads(box_head, Predictor(features, num_classes), strides, grid, judging)
+        offsets = self.backbone.offsets()
+        levels = ([*strides, 2 * strides[-1]], [*offsets, offsets[-1]]) if pyramid else (strides, offsets)
+        self.rpn = RegionProposalNetwork(channels, *levels, proposing, depth=2 if second else 1)
+        self.roi_heads = RegionHeads(box_head, Predictor(features, num_classes), (strides, offsets), grid, judging)
 
     def forward(
         self,
@@ -404,15 +413,6 @@ def _head(backbone: Backbone, channels: int, neck: str, hidden: int | None) -> t
         return TwoLinear(linear[0], linear[1], dropout=0.5), grid, linear[1].out_features
     width = hidden or (4096 if paper else 1024)
     return TwoLinear(nn.Linear(channels * 7 * 7, width), nn.Linear(width, width), dropout=0.0), 7, width
-
-
-def _default_stages(backbone: Backbone, pyramid: bool) -> tuple[str, ...]:
-    """With a pyramid every stage from stride 4 on; without, the coarsest up to stride 16."""
-    if pyramid:
-        fine = min(4, max(backbone.strides.values()))
-        coarsest_of = {stride: stage for stage, stride in backbone.strides.items() if stride >= fine}
-        return tuple(coarsest_of.values())
-    return (max((stage for stage in backbone.stages if backbone.strides[stage] <= 16), key=backbone.stages.index),)
 
 
 def _of_matched(boxes: Tensor, matches: Tensor) -> Tensor:

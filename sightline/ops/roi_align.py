@@ -66,11 +66,13 @@ def multilevel_roi_align(
     spatial_scales: Sequence[float],
     sampling_ratio: int = 2,
     aligned: bool = False,
+    offsets: Sequence[float] | None = None,
 ) -> Tensor:
     """RoIAlign of each region on the map that fits its size: L maps (N, C, h, w), finest first, to (R, C, p, q).
 
-    `spatial_scales` cells a pixel of each map, powers of two, each half of the one before. The rest as in `roi_align`;
-    the map is chosen by `assign_levels`.
+    `spatial_scales` cells a pixel of each map, powers of two, each half of the one before. `offsets` pixels by which the
+    cells of each map lie further to the right and below; 0 where not given. The rest as in `roi_align`; the map is chosen
+    by `assign_levels`.
 
     >>> maps = [torch.full((1, 1, 56 // s, 56 // s), float(s)) for s in (1, 2)]
     >>> boxes = [torch.tensor([[0.0, 0.0, 100.0, 100.0], [0.0, 0.0, 224.0, 224.0]])]
@@ -82,6 +84,9 @@ def multilevel_roi_align(
     regions = _regions(boxes, len(maps[0]))
     finest = -round(math.log2(spatial_scales[0]))
     levels = assign_levels(regions[:, 1:], finest, finest + len(maps) - 1) - finest
+    if offsets is not None and any(offsets):
+        shifts = torch.tensor(offsets, dtype=regions.dtype, device=regions.device)[levels, None]
+        regions = torch.cat((regions[:, :1], regions[:, 1:] - shifts), dim=1)
     return _align(maps, spatial_scales, regions, levels, output_size, (sampling_ratio, aligned))
 
 

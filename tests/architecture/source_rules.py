@@ -31,7 +31,7 @@ WITHOUT_DEVICE = {"ops", "models", "data", "metrics"}
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 420, 80, 7
 REACH_FILES, REACH_LINES = 5, 700
-LONGER_REACH = {"faster_rcnn": (6, 1080)}
+LONGER_REACH = {"faster_rcnn": (6, 1110)}
 """Networks that need more files and lines. A detector stands on the backbone's contract, a pyramid and the numbers of its papers."""
 NOT_NETWORKS = {"__init__", "backbone", "detectors", "download", "weights"}
 """Files in models/ that hold no network."""

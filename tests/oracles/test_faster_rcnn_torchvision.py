@@ -8,10 +8,12 @@ import torchvision
 from torch import Tensor
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 
+from sightline.models import detectors
 from sightline.models.detector_settings import Judging
 from sightline.models.faster_rcnn import FasterRCNN, Objects
 from sightline.models.resnet import resnet50
 
+OURS = {"fpn": detectors.fasterrcnn_resnet50_fpn, "fpn_v2": detectors.fasterrcnn_resnet50_fpn_v2}
 PEERS = {"fpn": fasterrcnn_resnet50_fpn, "fpn_v2": fasterrcnn_resnet50_fpn_v2}
 SIZES = ((64, 96), (96, 64), (64, 80))  # shorter side 64: the peer resizes nothing
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -30,7 +32,7 @@ def pair(request):
         max_size=96,
         box_batch_size_per_image=256,
     )
-    ours = FasterRCNN(resnet50(), num_classes=4, neck=neck, judging=Judging(samples=256))
+    ours = OURS[neck](num_classes=4, judging={"samples": 256})
     for module in peer.modules():  # random statistics, so that a wrong eps or a missing norm shows
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
