@@ -4,8 +4,12 @@ A step is a layer with the batch norm and the ReLU that follow it. Where several
 splits: into the branches of an inception module, which meet in a concatenation, or into a residual block and its bypass,
 which meet in an addition. Both are found from what reads what, not from the names of modules. An auxiliary classifier
 leaves from the side of a step and meets nothing.
+
+What reads feature maps from several places, as the expanding path of a U-Net and the necks of detectors do, does not fall
+into such blocks; there the names of modules tell what belongs together (`sections`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -73,6 +77,18 @@ class Block:
 
 
 Part = Step | Block
+SIGNS = {"add": " + ", "concat": " | "}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """Steps of one module that run one after the other."""
+
+    name: str
+    """Path of the module."""
+    what: str
+    """The steps in words; maps from elsewhere that are added or concatenated by the name of their stage or module."""
+    steps: tuple[Step, ...]
 
 
 def parts(architecture: Architecture) -> tuple[Part, ...]:
@@ -81,9 +97,31 @@ def parts(architecture: Architecture) -> tuple[Part, ...]:
     Raises `ValueError` for a network whose ways cross, as no block with branches has them: the skips of a U, dense blocks.
     """
     graph = _Graph(architecture)
+    if architecture.trunk is not None:
+        raise ValueError("the maps of this network are read at several places: see its trunk, and `sections`")
     found = graph.chain(0, None)
     if sum(1 for _ in steps(found)) != len(graph.members):
         raise ValueError("the layers of this network do not fall into blocks whose branches part and meet again")
+    return found
+
+
+def trunk(architecture: Architecture) -> tuple[Part, ...]:
+    """The parts that lead to the logits of a classifier, or to the coarsest map of another network."""
+    return parts(Architecture(layers=architecture.layers[: architecture.trunk]))
+
+
+def sections(architecture: Architecture) -> list[Section]:
+    """What comes after the trunk, in the order in which it runs; nothing for a classifier."""
+    if architecture.trunk is None:
+        return []
+    graph = _Graph(architecture)
+    inside = {id(layer) for layer in architecture.layers[: architecture.trunk]}
+    beyond = [number for number, layers in enumerate(graph.members) if id(layers[0]) not in inside]
+    found = []
+    for name, group in groupby(beyond, key=lambda number: _module(graph.members[number][0].name)):
+        numbers = list(group)
+        steps = tuple(Step(layers=tuple(graph.members[number])) for number in numbers)
+        found.append(Section(name=name, what=graph.written(numbers[-1], numbers), steps=steps))
     return found
 
 
@@ -120,13 +158,14 @@ def label(step: Step) -> str:
     words = [layer.kind]
     if layer.kernel is not None:
         words[0] = f"{layer.kernel[0]}x{layer.kernel[1]} {layer.kind}"
-    elif layer.kind == "avg pool":  # windows of several sizes
+    elif layer.kind in ("avg pool", "RoIAlign", "RoIPool"):  # windows of several sizes
         words.append(f"to {layer.output[1]}x{layer.output[2]}")
-    if layer.kind in ("conv", "linear", "concat"):
+    if layer.kind in ("conv", "up-conv", "linear", "concat"):
         words.append(str(layer.output[0]))
     if layer.groups > 1:
         words.append(f"{layer.groups} groups")
-    if layer.stride is not None and layer.stride != (1, 1) and layer.output[1:] != (1, 1):
+    smaller = layer.kind != "up-conv" and layer.output[1:] != (1, 1)
+    if smaller and layer.stride is not None and layer.stride != (1, 1):
         words.append("/" + "x".join(map(str, dict.fromkeys(layer.stride))))
     return ", ".join(words)
 
@@ -137,7 +176,7 @@ def words(part: Part) -> str:
         return label(part)
     branches = [" > ".join(_inner(step) for step in branch) or "input" for branch in part.branches]
     kind = part.join.main.kind
-    return {"add": " + ", "concat": " | "}.get(kind, f" {kind} ").join(branches)
+    return SIGNS.get(kind, f" {kind} ").join(branches)
 
 
 def _inner(part: Part) -> str:
@@ -212,6 +251,42 @@ class _Graph:
             return self.inputs[join].index(end)
 
         return sorted(self.readers[split], key=place)
+
+    def written(self, end: int, inside: Sequence[int]) -> str:
+        """The step `end` and what leads to it as far as it is among the steps `inside`, in words."""
+        step, sources = Step(layers=tuple(self.members[end])), self.inputs[end]
+        kind = step.main.kind
+        if kind in SIGNS:
+            own = f"{_module(step.name)}."
+            return SIGNS[kind].join(
+                self.written(source, inside) if source in inside else self.named(source).removeprefix(own)
+                for source in sources
+            )
+        if len(sources) != 1 or sources[0] not in inside:
+            from_afar = [self.named(source) for source in sources if self.stage(source) and source != inside[0] - 1]
+            return " > ".join([*from_afar, label(step)])
+        before = self.written(sources[0], inside)
+        joined = self.members[sources[0]][0].kind in SIGNS
+        return f"({before}) > {label(step)}" if joined else f"{before} > {label(step)}"
+
+    def named(self, number: int) -> str:
+        """The stage that a step ends, or else its module."""
+        stage = self.stage(number)
+        return f"stage {stage}" if stage else self.members[number][0].name
+
+    def stage(self, number: int) -> str | None:
+        """The stage that a step ends, if it ends one."""
+        return next((layer.stage for layer in self.members[number] if layer.stage), None)
+
+
+def _module(name: str) -> str:
+    """The first of a numbered row of modules that `name` lies in, else the module itself.
+
+    >>> _module("expanding.0.convs.3"), _module("output")
+    ('expanding.0', 'output')
+    """
+    found = re.match(r".*?\.\d+(?=\.|$)", name)
+    return found[0] if found else name
 
 
 def _follows(layer: Layer) -> bool:

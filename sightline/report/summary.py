@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sightline.report.architecture import IMAGES, Architecture
-from sightline.report.blocks import Part, parts, repeats, steps, words
+from sightline.report.blocks import Part, repeats, sections, steps, trunk, words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,8 @@ class Row:
 def grouped(architecture: Architecture) -> list[Row]:
     """A row for each step and each block, one for several alike in a row; auxiliary classifiers last.
 
+    After the trunk of a segmenter or detector a row is a module: a step of an expanding path, a layer of a neck or a head.
+
     >>> import torch
     >>> from sightline.models import create_model
     >>> from sightline.report.architecture import trace
@@ -34,12 +36,13 @@ def grouped(architecture: Architecture) -> list[Row]:
     >>> row.name, row.what
     ('layer3.1 to 5', '5 x (3x3 conv, 256 > 3x3 conv, 256 + input)')
     """
-    chain = parts(architecture)
+    chain = trunk(architecture)
     rows = [_row(group) for group in repeats(chain) if group[0].end.main.kind != IMAGES]
     for step in steps(chain, sides=False):
         if step.side:
             what = " > ".join(words(part) for part in step.side)
             rows.append(_summed(step.side[0].name.partition(".")[0], what, step.side, auxiliary=True))
+    rows += [_summed(section.name, section.what, section.steps) for section in sections(architecture)]
     return rows
 
 
