@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from sightline.report.blocks import Block, Part, Step, label, steps
 from sightline.report.layout import SMALL
-from sightline.report.shapes import Box, Line, Shape, Word, text_width
+from sightline.report.shapes import Box, Line, Shape, Word, moved, text_width
 
 SIGN, GAP = 18.0, 6.0
 """Width of a box or a line in the key; room between it and its words."""
+APART, ROW = 9.0, 18.0
+"""Room between entries; height of a row of them."""
 
 COLOURS = {
     "conv": "convolution: window, channels, /stride",
@@ -32,7 +34,7 @@ def key(chain: Sequence[Part]) -> list[Entry]:
     every = list(steps(chain))
     kinds = {"max pool" if "pool" in step.main.kind else step.main.kind for step in every}
     entries = [
-        _entry(Box(x=0, y=-6, width=SIGN, height=12, kind=kind), text + _not_drawn(every, kind))
+        entry(Box(x=0, y=-6, width=SIGN, height=12, kind=kind), text + _not_drawn(every, kind))
         for kind, text in COLOURS.items()
         if kind in kinds
     ]
@@ -43,17 +45,30 @@ def key(chain: Sequence[Part]) -> list[Entry]:
     }
     for through in sorted(bypasses):
         line = Line(points=((0, 0), (SIGN, 0)), arrow=True, dashed=bool(through))
-        entries.append(_entry(line, f"bypass{through}"))
+        entries.append(entry(line, f"bypass{through}"))
     stages = [layer.stage for step in every for layer in step.layers if layer.stage]
     if stages:
-        entries.append(_entry(Word(x=0, y=0, text=stages[0], size=SMALL, bold=True), "name of a feature map"))
+        entries.append(entry(Word(x=0, y=0, text=stages[0], size=SMALL, bold=True), "name of a feature map"))
     if any(step.side for step in every):
         aux = Word(x=0, y=0, text="aux", size=SMALL, bold=True)
-        entries.append(_entry(aux, "classifier that helps in training alone"))
+        entries.append(entry(aux, "classifier that helps in training alone"))
     return entries
 
 
-def _entry(sign: Box | Line | Word, text: str) -> Entry:
+def in_rows(entries: Sequence[Entry], y: float, width: float, margin: float) -> tuple[list[Shape], float]:
+    """Entries from `y` on in rows that fit a page of this width, with a margin at both sides; and where they end."""
+    shapes: list[Shape] = []
+    x = margin
+    for one in entries:
+        if x > margin and x + one.width > width - margin:
+            x, y = margin, y + ROW
+        shapes += [moved(shape, x, y) for shape in one.shapes]
+        x += one.width + APART
+    return shapes, y + APART
+
+
+def entry(sign: Box | Line | Word, text: str) -> Entry:
+    """A sign that begins at (0, 0), and what it stands for."""
     start = GAP + (text_width(sign.text, sign.size, bold=True) if isinstance(sign, Word) else SIGN)
     words = Word(x=start, y=0, text=text, size=SMALL)
     return Entry(width=start + text_width(text, SMALL), shapes=(sign, words))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sightline.report.architecture import Architecture
 from sightline.report.blocks import Block, Part, parts, repeats, words
-from sightline.report.key import Entry, key
+from sightline.report.key import in_rows, key
 from sightline.report.layout import SMALL, Mark, Piece, Widths, framed, part_piece, stacked, widths, with_side
 from sightline.report.shapes import Box, Drawing, Line, Shape, Word, moved, text_width
 
@@ -49,7 +49,7 @@ def draw(architecture: Architecture, title: str, subtitle: str) -> Drawing:
     entries = key(chain)
     headings = (text_width(word.text, word.size, bold=word.bold) for word in heading)
     width = 2 * MARGIN + max(width, *headings, *(entry.width for entry in entries))
-    signs, bottom = _in_rows(entries, HEAD + height + 2 * GAP, width)
+    signs, bottom = in_rows(entries, HEAD + height + 2 * GAP, width, MARGIN)
     return Drawing(
         title=f"Architecture of {title}",
         description=f"{subtitle}. {'; '.join(_in_words(group) for group in repeats(chain))}.",
@@ -163,18 +163,6 @@ def _beside_each_other(columns: Sequence[Column]) -> list[Shape]:
             corners = ((axis, end), (axis, under), (lane, under), (lane, over), (following, over), (following, HEAD))
             shapes.append(Line(points=corners))
     return shapes
-
-
-def _in_rows(entries: Sequence[Entry], y: float, width: float) -> tuple[list[Shape], float]:
-    """The key, from `y` on in rows that fit the page; and where it ends."""
-    shapes: list[Shape] = []
-    x = MARGIN
-    for entry in entries:
-        if x > MARGIN and x + entry.width > width - MARGIN:
-            x, y = MARGIN, y + 2 * GAP
-        shapes += [moved(shape, x, y) for shape in entry.shapes]
-        x += entry.width + GAP
-    return shapes, y + GAP
 
 
 def _in_words(group: Sequence[Part]) -> str:

@@ -16,6 +16,8 @@ Point = tuple[float, float]
 COLOURS = {
     "images": ("#ffffff", "#66727f"),
     "conv": ("#dbe8f3", "#2f6f9f"),
+    "stage": ("#e7e0f0", "#75589b"),
+    "up": ("#f7ddd3", "#b4552d"),
     "max pool": ("#f7ddd3", "#b4552d"),
     "avg pool": ("#f7ddd3", "#b4552d"),
     "LRN": ("#e7e0f0", "#75589b"),
