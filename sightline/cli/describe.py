@@ -21,27 +21,40 @@ def describe(
     image_size: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Side of the images in pixels.  [default: as for the published weights, else 224]"
+            metavar="N",
+            min=1,
+            help="Side of the images in pixels.  [default: as for the published weights or as in the paper, else 224]",
         ),
     ] = None,
-    num_classes: Annotated[int, typer.Option(metavar="N", help="Number of classes.")] = 1000,
+    num_classes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of classes.  [default: 1000 for a classifier, 90 for a detector, 2 for a segmenter]",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="An argument of the network, e.g. stem=small. May be repeated."
+            "--set",
+            metavar="NAME=VALUE",
+            help="An argument of the network, e.g. stem=small, or backbone=resnet34. May be repeated.",
         ),
     ] = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="A row for each layer instead of one for each block.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the network into a .svg file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a classifier or a U-Net into a .svg file.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out when it exists.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what a network is made of.
 
     For each part its layers, its output, its parameters and its multiply-adds for one image. In the column of layers ">" leads
-    to the next one; "|" stands between branches that are concatenated, "+" between such that are added.
+    to the next one; "|" stands between branches that are concatenated, "+" between such that are added. The head of a detector
+    is counted for one region.
     """
     if overwrite and out is None:
         raise ConfigError("--overwrite says what to do with the file of --out, which is not given.")
@@ -55,6 +68,8 @@ def describe(
         print_json({**description.as_object(), "files": [out] if out else []})
         return
     print_layers(description) if layers else print_parts(description)
+    for remark in description.remarks():
+        print(f"\n{remark}")
     if out is not None:
         print(f"\nwrote {out}")
 

@@ -75,6 +75,7 @@ app.command(
     epilog=example(
         "sightline describe googlenet_2014 --out googlenet.svg",
         "sightline describe resnet18 --image-size 32 --num-classes 10 --set stem=small --layers",
+        "sightline describe unet --set backbone=resnet34 --image-size 256 --out unet.svg",
     )
 )(describe)
 app.command(epilog=example("sightline sample digits", "sightline train digits", "sightline sample scenes"))(sample)

@@ -11,7 +11,8 @@ NAMES = {"top1": "top-1", "top5": "top-5", "AP": "AP"}
 def models(as_json: Json = False) -> None:
     """List the networks.
 
-    For each: its parameters with 1000 classes, and published ImageNet weights with the accuracy reported for them.
+    For each: its parameters, and published weights with what is reported for them: on ImageNet for classifiers, on COCO for
+    detectors. A classifier is counted with 1000 classes, a detector with 90, a segmenter with 2.
     """
     described = describe_models()
     if as_json:

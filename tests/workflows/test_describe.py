@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,10 +21,21 @@ def test_the_arguments_reach_the_network() -> None:
     assert description.architecture.layers[-1].output == (10,)
 
 
-@pytest.mark.parametrize(("name", "size"), [("alexnet", 224), ("alexnet_2012", 224), ("inception_v3", 299)])
-def test_the_size_is_that_of_the_published_weights_if_there_are_any(name, size, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("alexnet", 224),
+        ("alexnet_2012", 224),
+        ("inception_v3", 299),
+        ("fasterrcnn_resnet50_fpn", 800),
+        ("faster_rcnn", 600),
+        ("unet", 224),
+        ("unet_2015", 572),
+    ],
+)
+def test_the_size_is_that_of_the_published_weights_or_of_the_paper(name, size, monkeypatch) -> None:
     nothing = Architecture(layers=())
-    monkeypatch.setattr(workflow, "create_backbone", lambda name, **arguments: name)
+    monkeypatch.setattr(workflow, "create_model", lambda name: SimpleNamespace(num_classes=1000))
     monkeypatch.setattr(workflow, "trace", lambda model, image_size: nothing if image_size == size else None)
     description = describe(name)
     assert description.image_size == size
@@ -73,6 +85,18 @@ def test_the_drawing_is_written_and_not_over_another_file(tmp_path) -> None:
         ({"model": "resnet18", "arguments": {"depth": 3}}, InputError, "does not take the argument 'depth'"),
         ({"model": "resnet18", "num_classes": 0}, InputError, "num_classes: expected a whole number of at least 1"),
         ({"model": "vgg11", "image_size": 16}, InputError, "16 x 16"),
+        (
+            {"model": "faster_rcnn", "out": Path("net.svg")},
+            InputError,
+            "faster_rcnn cannot be drawn: classifiers and U-Nets",
+        ),
+        (
+            {"model": "unet_2015", "image_size": 512},
+            InputError,
+            "188 pixels and any multiple of 16 more, not 512; the next is 524",
+        ),
+        ({"model": "unet", "arguments": {"backbone": "resnet19"}}, UnknownNameError, "Did you mean 'resnet1"),
+        ({"model": "unet", "arguments": {"skip": "mul"}}, UnknownNameError, "Unknown skip 'mul'"),
         ({"model": "resnet18", "out": Path("net.png")}, InputError, r"net.png: expected a name that ends in .svg"),
     ],
 )
@@ -85,6 +109,45 @@ def test_a_file_that_cannot_be_written_says_so(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="could not be written"):
         describe("alexnet", out=tmp_path / "file" / "net.svg")
+
+
+def test_of_the_paper_s_u_net_the_surroundings_are_told_apart_from_what_gets_logits() -> None:
+    description = describe("unet_2015", arguments={"in_channels": 1})
+    assert description.image_size == 572
+    assert description.arguments == {"num_classes": 2, "in_channels": 1}
+    assert description.as_object()["parameters"] == 31_030_658  # of the paper's network
+    (remark,) = description.remarks()
+    assert remark.startswith("Of the 572 x 572 pixels the inner 388 x 388 get logits: the 92 at each side")
+    assert describe("unet", image_size=32, arguments={"width": 4}).remarks() == []
+
+
+def test_of_a_detector_the_head_is_told_apart_for_it_runs_on_each_region() -> None:
+    arguments = {"backbone": "resnet18", "neck": "fpn", "proposing": {"proposals": [200, 50]}}
+    description = describe("faster_rcnn", image_size=64, num_classes=3, arguments=arguments)
+    described = description.as_object()
+    each = described["regions"]["multiply_adds_each"]
+    assert (
+        each == 256 * 49 * 1024 + 1024 * 1024 + 1024 * 4 * 5
+    )  # two hidden layers, 3 classes and background, and boxes
+    assert described["regions"]["most"] == 50
+    assert sum(layer["multiply_adds"] for layer in described["layers"] if layer["per_region"]) == each
+    assert sum(layer["multiply_adds"] for layer in described["layers"]) == described["multiply_adds"]
+    (remark,) = description.remarks()
+    assert (
+        f"up to 50 of them, so it costs {described['multiply_adds'] - each:,} multiply-adds and {each:,} a region"
+        in remark
+    )
+    assert f"{described['multiply_adds'] + 49 * each:,} at most" in remark
+    assert describe("resnet18", image_size=32).as_object()["regions"] is None
+
+
+def test_a_u_net_is_drawn_with_its_arguments_in_the_title(tmp_path) -> None:
+    out = tmp_path / "net.svg"
+    arguments = {"backbone": "resnet18", "backbone_arguments": {"stem": "small"}, "skip": "add"}
+    description = describe("unet", image_size=32, arguments=arguments, out=out)
+    assert out.read_text() == drawing(description)
+    assert "Architecture of unet, backbone resnet18, skip add, stem small" in out.read_text()
+    assert "stage of resnet18" in out.read_text()
 
 
 def test_it_is_a_public_name() -> None:
