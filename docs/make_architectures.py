@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
-from sightline.models import BACKBONES
+from sightline.models import BACKBONES, SEGMENTERS
 from sightline.models.weights import PUBLISHED
 from sightline.report.summary import Row, grouped
 from sightline.workflows.describe import Description, describe, drawing
@@ -22,15 +22,16 @@ SHOWN = {
     "vgg": ("vgg16",),
     "googlenet": ("googlenet_2014",),
     "resnet": ("resnet34", "resnet50", "resnet152"),
+    "unet": ("unet_2015", "unet"),
 }
-TRAINED = {"vgg": "vgg16_bn", "resnet": "resnet18"}
+TRAINED = {"vgg": "vgg16_bn", "resnet": "resnet18", "unet": "unet"}
 _HEAD = "*Made from the code by `make docs`.*"
 
 
 def families() -> dict[str, tuple[ModuleType, list[str]]]:
     """The file of each family and the networks in it, in the order of the table of networks."""
     found: dict[str, tuple[ModuleType, list[str]]] = {}
-    for name, builder in BACKBONES.items():
+    for name, builder in (BACKBONES | SEGMENTERS).items():
         module = inspect.getmodule(builder.func if isinstance(builder, partial) else builder)
         assert module is not None
         found.setdefault(module.__name__.rpartition(".")[2], (module, []))[1].append(name)
@@ -49,9 +50,12 @@ def overview() -> dict[str, str]:
     """The page that lists the families."""
     lines = ["# Architectures", "", _HEAD, ""]
     lines += [
-        "The networks that `sightline models` lists, by family. Parameters and multiply-adds are those of one image"
+        "The classifiers and segmenters that `sightline models` lists, by family. Parameters and multiply-adds are those of one image"
     ]
-    lines += ["and 1000 classes; `sightline describe MODEL` counts them for other sizes, classes and arguments.", ""]
+    lines += [
+        "and 1000 classes, of segmenters 2; `sightline describe MODEL` counts them for other sizes, classes and arguments, and"
+    ]
+    lines += ["for detectors too.", ""]
     for family, (module, names) in families().items():
         title, paper, _, _ = told(module)
         lines += [f"## [{title}]({family}.md)", "", paper, "", *_sizes(names)]
@@ -69,21 +73,35 @@ def page(family: str, module: ModuleType, names: list[str]) -> str:
         lines += [f"## {name}", "", f"![The layers of {name}, from the images to the logits]({name}.svg)", ""]
         lines += _layers(described(name))
     lines += ["## Differences from the paper", "", *differences, "## Train one", ""]
-    lines += ["On the sample data, scikit-learn's handwritten digits:", "", "```sh", "sightline sample digits"]
-    lines += [f"sightline train digits --model {trained}", "```", ""]
-    lines += [
-        "The digits have 32 pixels, so the network is built with its stem for small images. Its layers and a drawing:"
+    lines += _training_masks(trained) if trained in SEGMENTERS else _training_digits(trained)
+    return "\n".join(lines)
+
+
+def _training_digits(name: str) -> list[str]:
+    return [
+        *["On the sample data, scikit-learn's handwritten digits:", "", "```sh", "sightline sample digits"],
+        *[f"sightline train digits --model {name}", "```", ""],
+        "The digits have 32 pixels, so the network is built with its stem for small images. Its layers and a drawing:",
+        *["", "```sh"],
+        f"sightline describe {name} --image-size 32 --num-classes 10 --set stem=small --out {name}_small.svg",
+        *["```", ""],
     ]
-    lines += ["", "```sh"]
-    lines += [
-        f"sightline describe {trained} --image-size 32 --num-classes 10 --set stem=small --out {trained}_small.svg"
+
+
+def _training_masks(name: str) -> list[str]:
+    return [
+        "On the sample data, photographs with scikit-learn's handwritten digits, and the masks of the digits:",
+        *["", "```sh", "sightline sample masks", f"sightline train masks --model {name}", "```", ""],
+        "It learns from windows of 128 pixels. The same network with a classifier in its contracting path, and a drawing of it:",
+        *["", "```sh", f"sightline train masks --model {name} --backbone resnet18"],
+        f"sightline describe {name} --image-size 128 --set backbone=resnet18 --out {name}_resnet18.svg",
+        *["```", ""],
     ]
-    return "\n".join([*lines, "```", ""])
 
 
 @cache
 def described(name: str) -> Description:
-    """A network at its usual size, with 1000 classes."""
+    """A network at its usual size, a classifier with 1000 classes and a segmenter with 2."""
     return describe(name)
 
 
@@ -134,6 +152,9 @@ def _layers(description: Description) -> list[str]:
     said = [note for sign, note in notes.items() if any(sign in row.what for row in rows)]
     if architecture.parameters(auxiliary=True):
         said.append("Below the total: what helps in training alone.")
+    if any("(stage" in row.what for row in rows):
+        said.append("`stage` is a map of the contracting path, by name.")
+    said += description.remarks()
     return [*lines, "", *([" ".join(said), ""] if said else [])]
 
 

@@ -10,9 +10,10 @@ import pytest
 from sightline.cli.main import main
 from sightline.config import compose
 from sightline.data.checks import check
-from sightline.data.samples import digits
+from sightline.data.formats import read
+from sightline.data.samples import digits, write_scenes
 from sightline.data.splits import with_splits
-from sightline.models import BACKBONES
+from sightline.models import BACKBONES, SEGMENTERS
 from sightline.workflows.plan import complete
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +32,31 @@ written = _pages()
 # All networks are traced for these: seconds.
 every_family = pytest.mark.parametrize(
     "family",
-    [family if family == "alexnet" else pytest.param(family, marks=pytest.mark.slow) for family in written.families()],
+    [
+        family if family in ("alexnet", "unet") else pytest.param(family, marks=pytest.mark.slow)
+        for family in written.families()
+    ],
 )
+
+
+@pytest.mark.slow
+def test_the_commands_for_masks_fit_each_other_and_work(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample, train, again, describe = commands("unet")
+    assert (sample, train) == (["sample", "masks"], ["train", "masks", "--model", "unet"])
+    assert again == [*train, "--backbone", "resnet18"]
+    assert describe[:2] == ["describe", "unet"]
+    told = {name: describe[describe.index(name) + 1] for name in ("--image-size", "--set", "--out")}
+    assert told["--set"] == "backbone=resnet18"
+    write_scenes(tmp_path / "masks", counts={"train": 3, "val": 1, "test": 1}, masks=True)
+    index = read(tmp_path / "masks")
+    model = {"name": "unet", "arguments": {"backbone": "resnet18"}}
+    recipe = {"model": model, "data": {"path": "masks"}, "training": {"precision": "float32"}, "task": "segmentation"}
+    _, windows, _ = complete(compose([("train", recipe)]), index, check(index))
+    assert told["--image-size"] == str(windows.side)
+    assert len(index.class_names) == 2  # as many as `describe` takes
+    assert main(describe) == 0, capsys.readouterr().err
+    assert (tmp_path / told["--out"]).read_text().startswith("<svg ")
 
 
 @every_family
@@ -56,7 +80,7 @@ def test_no_page_and_no_drawing_is_left_over() -> None:
 
 def test_every_network_has_its_family() -> None:
     names = [name for _, names in written.families().values() for name in names]
-    assert sorted(names) == sorted(BACKBONES)
+    assert sorted(names) == sorted([*BACKBONES, *SEGMENTERS])
 
 
 @pytest.mark.parametrize("family", written.families())
@@ -79,7 +103,7 @@ def commands(family: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", written.families())
+@pytest.mark.parametrize("family", [family for family in written.families() if family != "unet"])
 def test_the_commands_of_a_page_fit_each_other_and_work(family, tmp_path, monkeypatch, capsys) -> None:
     """What `train` would build for the sample data is what `describe` is told to build; so it takes such pictures."""
     monkeypatch.chdir(tmp_path)
