@@ -61,6 +61,9 @@ class DataConfig:
     image_size: int | None = None
     """Side of a classifier's input, shorter side of a detector's, side of the windows that a segmenter learns from, in pixels; chosen
     from the pictures when not given."""
+    stretch: bool | None = None
+    """Whether a segmenter sees each picture stretched to the whole range of brightness; when not given, where the pictures are exposed
+    very differently, and no published weights say how they want theirs."""
     val: float = 0.1
     """Share of the training pictures held back when the data has no validation split."""
     test: float = 0.1

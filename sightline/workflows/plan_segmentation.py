@@ -18,6 +18,7 @@ little and an epoch sees many parts; of pictures smaller than that, all."""
 EXPOSURES = 2.0
 """How many times as bright as in one of the darker pictures (the tenth in a hundred) the brightest parts of a brighter one are when
 pictures are said to be exposed very differently."""
+_STRETCHED = "the pictures are exposed very differently: each is stretched to the whole range of brightness"
 UNIT = 32
 """Sides are multiples of so many pixels: a cell of the coarsest map."""
 
@@ -28,15 +29,16 @@ def windows(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConf
     median = report.sizes.shorter_median if report.sizes else WINDOWS[0]
     wanted = min(max(median // 2, WINDOWS[0]), WINDOWS[1], median)
     side = size or max(UNIT, -(-wanted // UNIT) * UNIT)
-    stretch = entry is None and _unlike_exposures(report)
-    if stretch:
-        said.append("the pictures are exposed very differently: each is stretched to the whole range of brightness")
+    stretch = config.data.stretch
+    if stretch is None:
+        stretch = entry is None and _unlike_exposures(report)
+        said.extend([_STRETCHED] if stretch else [])
     if size is None:
         said.append(f"windows of {side} px (the pictures' shorter side is {median} px); pictures keep their own pixels")
-    config = replace(config, data=replace(config.data, image_size=side))
+    config = replace(config, data=replace(config.data, image_size=side, stretch=stretch))
     if entry is None:
         return config, Windows(side=side, stretch=stretch)
-    return config, Windows(side=side, mean=entry.preprocessing.mean, std=entry.preprocessing.std)
+    return config, Windows(side=side, stretch=stretch, mean=entry.preprocessing.mean, std=entry.preprocessing.std)
 
 
 def _unlike_exposures(report: Report) -> bool:

@@ -10,14 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.checkpoint import Header, save
+from sightline.checkpoint import Header, load_header, save
 from sightline.config import compose, read_recipe
 from sightline.data.formats import read
 from sightline.data.masks import Masks
 from sightline.data.samples import write_digits
 from sightline.data.splits import read_splits
 from sightline.errors import ConfigError, DataError, InputError
+from sightline.inference.predictor import load, to_tensor
 from sightline.models import create_model
+from sightline.ops.images import stretched
 from sightline.structures import Windows
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.plan import with_task
@@ -173,6 +175,26 @@ def test_a_validation_split_that_says_nothing_is_refused_before_training(discs: 
         Image.fromarray(np.full_like(values, 255) if path.parent.parent.name == "val" else values).save(path)
     with pytest.raises(DataError, match=r"validation split \(3 pictures\) has no pixel of a known class"):
         train(blind, name="a", out=tmp_path, **QUICK)
+
+
+@pytest.mark.slow
+def test_pictures_of_unlike_exposure_are_stretched_in_training_and_in_use(discs: Path, tmp_path: Path) -> None:
+    dim = tmp_path / "dim"
+    shutil.copytree(discs, dim)
+    for number, path in enumerate(sorted(dim.rglob("images/*.png"))):
+        if number % 2:
+            Image.fromarray(np.asarray(Image.open(path)) // 4).save(path)
+    listener = Lines()
+    run = train(dim, name="seen", out=tmp_path, listener=listener, **QUICK).run
+    assert any("exposed very differently" in line for line in listener.said)
+    shape = load_header(run / "weights" / "best.safetensors").preprocessing
+    assert isinstance(shape, Windows)
+    assert shape.stretch
+    predictor = load(run)
+    image = to_tensor(dim / "test" / "images" / "0.png")
+    assert torch.equal(predictor.sample(image).image, stretched(image))
+    kept = train(dim, name="kept", out=tmp_path, **{**QUICK, "data": {**QUICK["data"], "stretch": False}}).run
+    assert load_header(kept / "weights" / "best.safetensors").preprocessing == Windows(side=32)
 
 
 @pytest.mark.slow
