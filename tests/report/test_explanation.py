@@ -64,7 +64,7 @@ def panel_of(drawn: np.ndarray, number: int, height: int, width: int) -> np.ndar
     return drawn[top : top + height, left : left + width]
 
 
-@pytest.mark.parametrize("scale", [1, 4])
+@pytest.mark.parametrize("scale", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_heat_is_in_the_file_where_it_is_in_the_picture(tmp_path, scale) -> None:
     """A hot cell in a picture that is drawn with 240 x 480 pixels: found at the same place in the panel."""
     values = torch.zeros(5, 5)
@@ -84,7 +84,10 @@ def test_the_heat_is_in_the_file_where_it_is_in_the_picture(tmp_path, scale) -> 
     assert (y.mean() + 0.5, x.mean() + 0.5) == (20 + 3.5 * 40, 140 + 1.5 * 40)
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (600, 40), (30, 900), (900, 1200)])
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(1, 1), *(pytest.param(*shape, marks=pytest.mark.slow) for shape in ((600, 40), (30, 900), (900, 1200)))],
+)
 def test_pictures_of_any_shape_are_drawn_whole(height, width, tmp_path) -> None:
     side = min(height, width) / 4
     draw_cam(cam(torch.rand(3, 3), side, (0, 0, 3 * side, 3 * side)), grey(height, width), NAMES, tmp_path / "c.png")

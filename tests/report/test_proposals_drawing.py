@@ -56,7 +56,7 @@ def drawing(seen: Proposals, path: Path, names: tuple[str, ...] = ("cat",)) -> n
     return drawn
 
 
-@pytest.mark.parametrize("scale", [1, 4])
+@pytest.mark.parametrize("scale", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_cell_is_where_its_reference_boxes_are_centred(scale, tmp_path) -> None:
     """Cell (2, 3) of a map with steps of 80 pixels, in a picture that is drawn with 320 x 480 pixels."""
     height, width, step = 320 // scale, 480 // scale, 80 / scale
@@ -74,7 +74,13 @@ def test_the_levels_with_the_highest_objectness_are_drawn() -> None:
     assert _levels_shown([low, high, low, high, low, high]) == [0, 1, 3, 5]
 
 
-@pytest.mark.parametrize(("height", "width", "count"), [(1, 1, 0), (700, 30, 30), (30, 900, 0), (900, 1200, 30)])
+@pytest.mark.parametrize(
+    ("height", "width", "count"),
+    [
+        (1, 1, 0),
+        *(pytest.param(*shape, marks=pytest.mark.slow) for shape in ((700, 30, 30), (30, 900, 0), (900, 1200, 30))),
+    ],
+)
 def test_pictures_of_any_shape_are_drawn_whole(height, width, count, tmp_path) -> None:
     """Reference boxes that are far larger than the picture, and long names."""
     levels = [level((3, 2), max(height, width) * 2.0), *[level((1, 1), 3.0, (0, 0))] * (4 if count else 1)]

@@ -78,7 +78,7 @@ def test_rows_are_true_classes_and_columns_predicted_ones(tmp_path) -> None:
     assert columns.mean() > picture.shape[1] * 0.5
 
 
-@pytest.mark.parametrize("classes", [2, 12, *(pytest.param(n, marks=pytest.mark.slow) for n in (31, 100, 130, 400))])
+@pytest.mark.parametrize("classes", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (12, 31, 100, 130, 400))])
 def test_matrices_of_any_size(classes, tmp_path) -> None:
     rng = np.random.default_rng(classes)
     draw_confusion(rng.integers(0, 50, (classes, classes)), [f"class {n}" for n in range(classes)], tmp_path / "m.png")
