@@ -110,8 +110,14 @@ def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
     """Name and arguments of the classifier that a network stands on: those of the run that it comes from, where it does.
 
     `usual` is its name when nothing says it; with None there may be no classifier, and then nothing is to be said of one.
+    Raises `ConfigError` for a run that is no classifier's.
     """
     header = header_of(model.backbone_weights)
+    if header is not None and header.task != "classification":
+        raise ConfigError(
+            f"model.backbone_weights: {model.backbone_weights} is a {header.architecture}, trained for {header.task}. "
+            "Give a classifier's run; to go on from this one, use --weights."
+        )
     name = model.arguments.get("backbone") or (header.architecture if header else usual)
     if name is None:
         return {}

@@ -7,9 +7,10 @@ import torch
 
 from sightline.checkpoint import Header, save
 from sightline.config import ModelConfig
+from sightline.errors import ConfigError
 from sightline.models import create_model
 from sightline.structures import Preprocessing, Shape, WholePicture, Windows
-from sightline.workflows.network import new_network
+from sightline.workflows.network import new_network, on_backbone
 
 SMALL = {"backbone": "resnet18", "neck": "fpn", "stages": ["c2", "c3"], "width": 16, "hidden": 16}
 NETWORKS: dict[str, tuple[str, dict[str, object], Shape, set[str]]] = {
@@ -38,3 +39,17 @@ def test_classes_of_other_names_get_layers_of_their_own(task: str, tmp_path: Pat
         assert new <= set(report.new)
         assert any(key.endswith("weight") for key in new)
         assert report.loaded + len(report.new) == len(trained.state_dict())
+
+
+def test_only_a_classifier_goes_into_another_network(tmp_path: Path) -> None:
+    path = tmp_path / "segmenter.safetensors"
+    header = Header(
+        architecture="unet",
+        arguments={"width": 4},
+        task="segmentation",
+        class_names=("a", "b"),
+        preprocessing=Windows(side=32),
+    )
+    save(path, create_model("unet", num_classes=2, width=4).state_dict(), header)
+    with pytest.raises(ConfigError, match=r"is a unet, trained for segmentation\. .* use --weights"):
+        on_backbone(ModelConfig(name="unet", backbone_weights=str(path)), None)
