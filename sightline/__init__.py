@@ -1,4 +1,4 @@
-"""Train, evaluate and use image classifiers, from Python or from the shell.
+"""Train, evaluate and use image classifiers, object detectors and segmenters, from Python or from the shell.
 
     import sightline
 

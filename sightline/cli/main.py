@@ -94,7 +94,7 @@ def sightline(
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Train, evaluate, explain and use image classifiers and object detectors.
+    """Train, evaluate, explain and use image classifiers, object detectors and segmenters.
 
     A training leaves a run folder; the other verbs work from it. `sightline VERB --help` explains a verb.
     """

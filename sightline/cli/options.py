@@ -16,7 +16,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder of class folders (or of train/val/test folders with them), a CSV with path and label, "
-        "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO. May be left out when the recipe names it.",
+        "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO; with masks the folders images and masks. May be left out when "
+        "the recipe names it.",
         show_default=False,
     ),
 ]
@@ -24,7 +25,8 @@ Data = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="The network; `sightline models` lists them.  [default: resnet18; for boxes faster_rcnn]"
+        metavar="NAME",
+        help="The network; `sightline models` lists them.  [default: resnet18; for boxes faster_rcnn, for masks unet]",
     ),
 ]
 

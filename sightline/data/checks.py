@@ -116,7 +116,7 @@ class Report:
         return "\n".join(
             [
                 f"{len(self.faults)} of {self.images} pictures ({share:.2%}) {what}; "
-                f"{tolerance:.2%} may be lost. Repair or remove them, or allow more with --set data.max_bad={_above(share)}:",
+                f"{tolerance:.2%} may be lost. Repair or remove them{_way_out(share)}:",
                 *lines,
                 *more,
             ]
@@ -236,6 +236,7 @@ def _require_something_left(before: Index, after: Index) -> None:
             raise DataError(f"None of the {then[lost[0]]} training pictures of the class {lost[0]!r} can be decoded.")
 
 
-def _above(share: float) -> float:
-    """The next whole percent, as a share."""
-    return -(-share * 100 // 1) / 100
+def _way_out(share: float) -> str:
+    """To allow the next whole percent, where anything would be left then."""
+    enough = -(-share * 100 // 1) / 100
+    return f", or allow more with --set data.max_bad={enough}" if enough < 1 else ""

@@ -16,7 +16,7 @@ from sightline.ops.images import mirrored
 
 LARGEST = 2**20
 """Pixels of a picture up to which it is one piece: 1,024 x 1,024, one or two gigabytes of maps."""
-TILE, OVERLAP = 768, 256
+TILE, OVERLAP = 1024, 384
 """Side of a tile, and how much of it its neighbour has too, in pixels."""
 
 

@@ -48,6 +48,15 @@ class SegmentationConfig:
     """How far from each other objects are when that has come down to exp(-1/2) of it, both distances together, in pixels."""
 
     def __post_init__(self) -> None:
+        names = self.losses.split("+")
+        if len(set(names)) < len(names) or not set(names) <= set(LOSSES):
+            raise ConfigError(
+                f'segmentation.losses: expected some of {", ".join(LOSSES)}, with "+" and no blanks between them; got {self.losses!r}.'
+            )
+        if (self.balance or self.class_weights) and names == ["dice"]:
+            raise ConfigError(
+                "segmentation.class_weights and segmentation.balance: they are for cross entropy and focal loss, not for Dice alone."
+            )
         if not 0 <= self.balance <= 1:
             raise ConfigError(f"segmentation.balance: expected 0..1, got {self.balance}.")
         if not 0 <= self.touching < math.inf:

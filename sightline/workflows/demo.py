@@ -41,7 +41,7 @@ DETECTOR: dict[str, Any] = {
 # The lecture's U-Net with a quarter of its channels.
 SEGMENTER: dict[str, Any] = {
     "model": {"name": "unet", "arguments": {"width": 16}},
-    "training": {"epochs": 6},
+    "training": {"epochs": 5},
     "optimizer": {"lr": 3e-3},
 }
 SHOWN = 30

@@ -126,9 +126,9 @@ def readable_pictures(
     split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
     positions = np.arange(len(index)) if split == ALL else index.positions(split)
     max_bad = header.recipe.get("data", {}).get("max_bad", 0.01)
-    index.faults.require_few(max_bad, settable=False)  # it says the lines
     for line in index.faults.lines:
         listener.say(line)
+    index.faults.require_few(max_bad, settable=False)
     report = check(index, positions)
     for fault in report.faults:
         listener.say(f"unreadable: {fault.name}: {fault.reason}")

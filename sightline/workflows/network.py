@@ -12,9 +12,11 @@ from torch import Tensor
 from sightline import checkpoint
 from sightline.config import ModelConfig
 from sightline.errors import CheckpointError, ConfigError
-from sightline.models import BACKBONES, Network, create_backbone, create_model
+from sightline.models import BACKBONES, SEGMENTERS, Network, create_backbone, create_model
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.weights import LoadReport, Published, find, is_published, load_file, load_published
+
+_WHICH = "model.backbone_weights: {} does not say which classifier it is for. Say it with --backbone, such as --backbone resnet18."
 
 
 def new_network(model: ModelConfig, class_names: Sequence[str]) -> tuple[Network, LoadReport | None]:
@@ -61,12 +63,19 @@ def resumed_network(model: ModelConfig, num_classes: int) -> Network:
 def published(model: ModelConfig) -> Published | None:
     """The published weights that the network, or the classifier that it stands on, starts from; None without any.
 
-    Raises `UnknownNameError` for a name that is not published for it.
+    Raises `UnknownNameError` for a name that is not published for it, `ConfigError` when it is not said for which classifier.
     """
     if is_published(model.weights):
+        if model.name in SEGMENTERS:
+            raise ConfigError(
+                f"model.weights: there are no published weights of {model.name}, but of the classifiers that unet may stand on: "
+                f"--model unet --backbone resnet18 --backbone-weights {model.weights}."
+            )
         return find(model.name, model.weights)
     if is_published(model.backbone_weights):
-        return find(str(model.arguments.get("backbone")), model.backbone_weights)
+        if not model.arguments.get("backbone"):
+            raise ConfigError(_WHICH.format(model.backbone_weights))
+        return find(model.arguments["backbone"], model.backbone_weights)
     return None
 
 
@@ -120,7 +129,10 @@ def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
         )
     name = model.arguments.get("backbone") or (header.architecture if header else usual)
     if name is None:
-        return {}
+        if model.backbone_weights == "none":
+            return {}
+        checkpoint.run_weights(Path(model.backbone_weights))  # says what a run without weights lacks
+        raise ConfigError(_WHICH.format(model.backbone_weights))
     own: dict[str, Any] = {}
     if header is not None and header.architecture == name:
         own = {key: value for key, value in header.arguments.items() if key not in ("zero_init", "auxiliary")}

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from sightline.data.decode import decode_file
+from sightline.data.formats.mask_folder import label_colours
 from sightline.errors import ImageError, InputError
 from sightline.files import require_free, write_atomic
 from sightline.inference.draw import Tile, contact_sheet, write_png
@@ -117,13 +118,15 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
     """Write rows to `out` (.csv or .jsonl) and a sheet of pictures beside it (.png); the paths written.
 
     A segmenter's masks go into a folder beside it, `out` without its ending: a PNG file each, whose values are the labels.
-    Raises `InputError` for another ending, and when a file is there already and `overwrite` is not set.
+    Raises `InputError` for another ending, when a file is there already and `overwrite` is not set, and always when a file would
+    replace a picture that was looked at or masks would come among such pictures.
     """
     tables = {"classification": _csv, "detection": _csv_of_objects, "segmentation": _csv_of_shares}
     writers = {".csv": tables[result.task], ".jsonl": _json_lines}
     if out.suffix.lower() not in writers:
         raise InputError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
     sheet, masks = out.with_suffix(".png"), _mask_files(result.rows, out.with_suffix(""))
+    _require_apart([Path(row.path) for row in result.rows], out, [sheet, *masks])
     if not overwrite:
         require_free((out, sheet, *masks))
     write_atomic(out, writers[out.suffix.lower()](result).encode(errors="backslashreplace"))
@@ -131,7 +134,9 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
     if not readable:
         return [out]
     for file, mask in masks.items():
-        write_png(file, Image.fromarray(mask.numpy()))
+        labels = Image.fromarray(mask.numpy())
+        labels.putpalette(label_colours())  # to be seen; the values are the labels
+        write_png(file, labels)
     drawn = {"classification": _sheet_of_labels, "detection": _sheet_of_objects, "segmentation": _sheet_of_masks}
     write_png(sheet, drawn[result.task](readable, result))
     return [out, *masks, sheet]
@@ -172,6 +177,23 @@ def _shares(found: SegmentationPrediction, class_names: Sequence[str]) -> list[t
         ((count, label) for label, count in enumerate(counts) if count), key=lambda pair: (-pair[0], pair[1])
     )
     return [(class_names[label], round(count / found.labels.numel(), 6)) for count, label in present]
+
+
+def _require_apart(pictures: Sequence[Path], out: Path, files: Sequence[Path]) -> None:
+    """Raise `InputError` when what is written would replace one of the user's pictures, or stand among them as if it were one."""
+    theirs = {path.resolve() for path in pictures}
+    taken = next((file for file in (out, *files) if file.resolve() in theirs), None)
+    folder = out.with_suffix("")
+    among = folder.resolve() in {path.parent for path in theirs} and any(file.parent == folder for file in files)
+    if taken is not None or among:
+        what = (
+            f"{taken} is one of the pictures"
+            if taken is not None
+            else f"the masks would come into {folder}, among the pictures"
+        )
+        raise InputError(
+            f"--out {out}: {what}, which nothing here replaces or mixes with its own. Choose another name."
+        )
 
 
 def _mask_files(rows: Sequence[Row], folder: Path) -> dict[Path, Tensor]:

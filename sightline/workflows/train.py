@@ -205,8 +205,7 @@ def _absolute(weights: str) -> str:
 
 
 def _check_annotations(index: Index, config: RunConfig, listener: Listener, here: World) -> None:
-    """Stop where too much is wrong with them, which says what; else say it and go on."""
-    index.faults.require_few(config.data.max_bad)
+    """Say all that is wrong with them, and stop where it is too much."""
     if here.is_first:
         for line in index.faults.lines:
             listener.say(line)
@@ -214,6 +213,7 @@ def _check_annotations(index: Index, config: RunConfig, listener: Listener, here
             listener.say(
                 f"{index.faults.bad_boxes} of {index.faults.boxes} {index.faults.called} are bad and left out."
             )
+    index.faults.require_few(config.data.max_bad)
 
 
 def _checked(index: Index, config: RunConfig, listener: Listener, here: World) -> tuple[Index, Report]:

@@ -81,8 +81,10 @@ def test_background_between_objects_counts_more_where_that_is_asked_for():
         ({"balance": 1.5}, "balance: expected 0..1"),
         ({"touching": -1.0}, "touching: expected 0 or more"),
         ({"touching_sigma": 0.0}, "touching_sigma: expected a number above 0"),
-        ({"touching": 1.0, "losses": "dice"}, "for cross entropy, which is not among"),
+        ({"touching": 1.0, "losses": "focal"}, "for cross entropy, which is not among"),
         ({"balance": 0.5, "class_weights": (1.0, 2.0)}, "leave it or class_weights out"),
+        ({"losses": "cross entropy"}, "segmentation.losses: expected some of"),
+        ({"losses": "dice", "balance": 1.0}, "not for Dice alone"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(values, text):

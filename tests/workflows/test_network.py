@@ -7,10 +7,10 @@ import torch
 
 from sightline.checkpoint import Header, save
 from sightline.config import ModelConfig
-from sightline.errors import ConfigError
+from sightline.errors import CheckpointError, ConfigError
 from sightline.models import create_model
 from sightline.structures import Preprocessing, Shape, WholePicture, Windows
-from sightline.workflows.network import new_network, on_backbone
+from sightline.workflows.network import new_network, on_backbone, published
 
 SMALL = {"backbone": "resnet18", "neck": "fpn", "stages": ["c2", "c3"], "width": 16, "hidden": 16}
 NETWORKS: dict[str, tuple[str, dict[str, object], Shape, set[str]]] = {
@@ -53,3 +53,17 @@ def test_only_a_classifier_goes_into_another_network(tmp_path: Path) -> None:
     save(path, create_model("unet", num_classes=2, width=4).state_dict(), header)
     with pytest.raises(ConfigError, match=r"is a unet, trained for segmentation\. .* use --weights"):
         on_backbone(ModelConfig(name="unet", backbone_weights=str(path)), None)
+
+
+def test_a_file_that_does_not_say_its_classifier_asks_for_it(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "weights.pth")
+    which = r"does not say which classifier it is for\. Say it with --backbone"
+    with pytest.raises(ConfigError, match=which):
+        on_backbone(ModelConfig(name="unet", backbone_weights=str(tmp_path / "weights.pth")), None)
+    with pytest.raises(ConfigError, match=which):
+        published(ModelConfig(name="unet", backbone_weights="imagenet"))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CheckpointError, match="has not finished an epoch"):
+        on_backbone(ModelConfig(name="unet", backbone_weights=str(tmp_path / "run")), None)
+    with pytest.raises(ConfigError, match=r"no published weights of unet, .* --backbone-weights imagenet"):
+        published(ModelConfig(name="unet", weights="imagenet"))

@@ -109,6 +109,26 @@ def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, disc
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ending", [".png", ".bmp"])
+def test_masks_never_come_over_or_among_the_pictures(
+    found: TrainResult, discs: Path, tmp_path: Path, ending: str
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in (discs / "test" / "images").iterdir():
+        Image.open(path).save(photos / f"{path.stem}{ending}")
+    before = {path: path.read_bytes() for path in photos.iterdir()}
+    result = predict(found.run, [photos])
+    for out in (tmp_path / "photos.csv", photos / "0.csv"):
+        if out.parent == photos and ending != ".png":
+            continue  # only the sheet, 0.png, would replace a picture
+        with pytest.raises(InputError, match=r"Choose another name"):
+            write_predictions(result, out, overwrite=True)
+    assert {path: path.read_bytes() for path in photos.iterdir()} == before
+    assert not (tmp_path / "photos.csv").exists()
+
+
+@pytest.mark.slow
 def test_evaluate_sees_pictures_of_several_sizes_as_predict_does(discs: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = create_model("unet", num_classes=2, width=4).eval()

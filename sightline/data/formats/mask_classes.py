@@ -31,6 +31,8 @@ NAME_LISTS = ("classes.txt", "labels.txt", "names.txt")
 COLUMNS = ("name", "r", "g", "b")
 BINARY = ("background", "foreground")
 _NO_CLASS = ("ignore", "ignored", "void")
+_HALF, _NEARLY = 128, 240
+"""Values that no counting from 1 leads to: from half of 255 on, and nearly 255."""
 _LOOKED_AT = 32
 """Masks that are looked at before training: for whether 255 is a class, and whether a table of colours applies."""
 
@@ -114,6 +116,14 @@ def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
             f"The {len(masks)} masks below {root} hold {len(values)} different values ({listed(values)}), and no file names classes. "
             f"Masks have at most {MOST_CLASSES} classes: these look like grey pictures, or like masks that were resized with smoothing "
             "or number single objects. Save the class of each pixel, or name the classes in classes.txt."
+        )
+    others = sorted(set(values) - {0})
+    bytes_alone = {0, IGNORED} <= found and bool(others) and max(found) == IGNORED
+    if bytes_alone and (others[-1] >= _NEARLY or (others[0] != 1 and others[-1] >= _HALF)):
+        raise DataError(
+            f"The {len(masks)} masks below {root} hold 0, 255 and {len(others)} values between them ({listed(others)}), and no file names "
+            "classes. So look masks of two classes that were resized with smoothing, or that were a JPEG once: save them again without. "
+            "If the values are classes, name them in classes.yaml, such as names: {0: background, 100: road}, and ignore: 255."
         )
     said = f"No file names the classes: all {len(masks)} masks were read for their values, which are the names: {listed(values, 20)}."
     notes = [said, *([f"The value {IGNORED} in masks is ignored."] if IGNORED in found else [])]

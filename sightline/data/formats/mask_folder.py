@@ -91,7 +91,7 @@ def write(index: Index, path: Path) -> Path:
     if not isinstance(index.annotations, Masks):
         raise DataError(f"The data set ({index.format}) has no masks: a mask folder is of pictures with a mask each.")
     require_new(path)
-    palette = _palette()
+    palette = label_colours()
     try:
         for copied in copy_pictures(index, lambda split: path / "images" / split):
             mask = index.annotations.target(copied.position).mask
@@ -111,7 +111,7 @@ def write(index: Index, path: Path) -> Path:
     return path
 
 
-def _palette() -> list[int]:
+def label_colours() -> list[int]:
     """256 colours that are far apart for the first classes: the bits of a number, in turn, are the upper bits of red, green and blue.
 
     0 is black; what is ignored is light grey.

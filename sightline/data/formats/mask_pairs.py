@@ -120,7 +120,7 @@ class Pairs:
         """`lists` loses the lines whose pictures are found."""
         pictures, masks = self._found(folders)
         shown = below(folders.masks, self.root)
-        unlisted, divided = 0, bool(lists)
+        unlisted, undivided, divided = 0, 0, bool(lists)
         for key, picture in pictures.items():
             split, place = folders.split, ""
             if divided:
@@ -132,6 +132,7 @@ class Pairs:
                 self.pictures.append(below(picture, self.root))
                 self.masks.append(below(mask, self.root))
                 self.splits.append(split)
+                undivided += divided and not place
             elif divided and not place:
                 unlisted += 1
             else:
@@ -142,6 +143,8 @@ class Pairs:
                 )
         if unlisted:
             self.notes.append(f"{unlisted} pictures are in no list of a split and have no mask; they are left out.")
+        if undivided:
+            self.notes.append(f"{undivided} pictures with a mask are in no list of a split; they are in none.")
         for key, mask in masks.items():
             self._fault(
                 f"{below(mask, self.root)}: there is no picture {key} in {below(folders.pictures, self.root)}; the mask is left out."

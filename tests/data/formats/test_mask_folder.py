@@ -100,6 +100,14 @@ def test_lists_of_splits(make_folder: MakeFolder, case: str) -> None:
     assert index.ignored == ()
 
 
+def test_pictures_with_a_mask_in_no_list_are_counted(make_folder: MakeFolder) -> None:
+    folder = make_folder("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png", "splits/train.txt")
+    (folder / "splits/train.txt").write_text("1\n")
+    index = read(folder)
+    assert splits(index) == {"train": ["images/1.jpg"]}
+    assert "1 pictures with a mask are in no list of a split; they are in none." in index.notes
+
+
 def test_lists_that_are_wrong(make_folder: MakeFolder) -> None:
     folder = make_folder("images/1.jpg", "images/2.jpg", "masks/1.png", "splits/train.txt", "splits/val.txt")
     (folder / "splits/train.txt").write_text("1\n2\n3\n")
@@ -213,6 +221,8 @@ def test_a_table_beside_numbers(make_masks: Callable[..., Path]) -> None:
 BAD: dict[str, tuple[list[object], dict[str, str], str]] = {
     "colours without a table": ([[(1, 2, 3)], [(9, 8, 7)]], {}, r"masks/0\.png: the mask has colours, \(1 2 3\).*2, are all like that"),
     "grey pictures": ([list(range(256)), [300]], {}, r"hold 256 different values \(0, 1, .*name the classes in classes\.txt"),
+    "smooth edges": ([[0, 64, 128, 191, 255]], {}, r"hold 0, 255 and 3 values between them \(64, 128, 191\), .* name them in classes"),
+    "from a JPEG": ([[0, 255], [0, 1, 2, 252, 255]], {}, r"hold 0, 255 and 3 values between them \(1, 2, 252\)"),
     "too many names": ([[0]], {"classes__txt": "\n".join(map(str, range(300)))}, r"classes\.txt names 300 classes; masks can"),
     "two files": ([[0]], {"a__yaml": "names: [a]", "b__yml": "names: [b]"}, r"several files that name classes: a\.yaml, b\.yml"),
     "a row": ([[0]], {"classes__csv": "name,r,g,b\nroad,1,2,256\n"}, r"classes\.csv line 2: expected a name and three numbers"),
