@@ -11,11 +11,11 @@ from tests.inference.blocks import Blocks
 NETWORKS = [
     ("resnet18", "c2", 64),
     ("resnet18", "c3", 64),
-    ("resnet50_2015", "c3", 64),
+    pytest.param("resnet50_2015", "c3", 64, marks=pytest.mark.slow),
     ("alexnet", "conv2", 96),
     ("vgg11_bn", "conv3", 48),
     ("googlenet", "3b", 64),
-    ("googlenet_2014", "3b", 64),
+    pytest.param("googlenet_2014", "3b", 64, marks=pytest.mark.slow),
 ]
 
 

@@ -98,6 +98,7 @@ def test_pictures_of_any_shape_are_drawn_whole(height, width, tmp_path) -> None:
         assert drawn.shape[1] > 600
 
 
+@pytest.mark.slow
 def test_long_names_strange_names_and_another_class_fit(tmp_path) -> None:
     names = ["a name that goes on and on without an end " * 3, "$x_1$ \\frac", "猫", *NAMES[3:]]
     draw_cam(cam(torch.rand(7, 7), 60, (0, 30, 420, 450), label=1), grey(480, 420), names, tmp_path / "c.png")

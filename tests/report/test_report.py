@@ -104,6 +104,7 @@ def test_a_figure_that_cannot_be_written_says_so(tmp_path) -> None:
         save(new_figure(1, 1), tmp_path / "m.png")
 
 
+@pytest.mark.slow
 def test_matplotlib_s_global_state_is_not_touched() -> None:
     import subprocess
     import sys

@@ -28,6 +28,7 @@ class Heard:
     def epoch(self, record: object) -> None: ...
 
 
+@pytest.mark.slow
 def test_both_ways_say_what_predict_says(trained: TrainResult, squares: Path, tmp_path: Path) -> None:
     red = squares / "test" / "red" / "0.png"
     result = explain(trained.run, [red], ("cam", "dense"), stage="c3", size=80)
