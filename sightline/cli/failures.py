@@ -42,10 +42,14 @@ def describe(error: BaseException, *, as_json: bool = False) -> int:
 def paragraph(text: str, width: int | None = None) -> str:
     """`text` wrapped to the terminal, lines that it already has kept; a word is never cut, so paths stay whole.
 
+    Where stderr is a file or a pipe nothing is wrapped: what a program looks for in it stays on one line.
+
     >>> print(paragraph("sightline: There is no run at runs/first. Train one.", width=30))
     sightline: There is no run at
     runs/first. Train one.
     """
+    if width is None and not sys.stderr.isatty():
+        return text
     width = width or min(shutil.get_terminal_size().columns, 120)
     lines = []
     for line in text.splitlines():

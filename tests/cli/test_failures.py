@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,14 @@ def test_paragraphs_keep_lines_and_never_cut_words() -> None:
         "",
         "the end",
     ]
+
+
+def test_what_goes_to_a_file_is_not_wrapped(tmp_path: Path) -> None:
+    """A long path breaks no line in the middle of what a program looks for in a log."""
+    line = [sys.executable, "-m", "sightline", "train", str(tmp_path / ("long" * 30))]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"sightline: {tmp_path / ('long' * 30)} does not exist." in done.stderr
 
 
 def test_exit_codes_pass_through() -> None:
