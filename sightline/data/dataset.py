@@ -13,8 +13,9 @@ from sightline.data.mixing import Mix
 from sightline.errors import DataError
 from sightline.structures import ClassificationTarget, Sample, Target
 
-Key = tuple[int, int]
-"""(epoch, position in the index): what a loader asks for."""
+Key = tuple[int, ...]
+"""(epoch, position in the index): what a loader asks for. Where a picture comes more than once in an epoch, its further times have
+their number (1, 2, ...) as a third."""
 
 
 Transform = Callable[[Tensor], Tensor]
@@ -25,8 +26,9 @@ JointTransform = Callable[[Tensor, Any], tuple[Tensor, Target]]
 class Samples(Dataset[Sample]):
     """The pictures at `positions` of an index, transformed by `transform`, or by that of the epoch when there is one for each.
 
-    With a seed, the random numbers that `transform` and `mix` draw from torch's default generator depend on
-    (seed, epoch, position) alone, and the generator is left as it was. Without one nothing is seeded: for evaluation.
+    A picture whose position stands there several times comes as often in each epoch. With a seed, the random numbers that
+    `transform` and `mix` draw from torch's default generator depend on (seed, epoch, position) alone, and on which time it is;
+    the generator is left as it was. Without one nothing is seeded: for evaluation.
     """
 
     def __init__(
@@ -49,13 +51,13 @@ class Samples(Dataset[Sample]):
         return len(self.positions)
 
     def __getitem__(self, key: Key) -> Sample:
-        epoch, position = key
+        epoch, position, *_ = key
         if self.seed is None:
             return self._sample(epoch, position)
         generator = torch.default_generator
         before = generator.get_state()
         try:
-            generator.manual_seed(mixed_seed(self.seed, epoch, position))
+            generator.manual_seed(mixed_seed(self.seed, *key))
             return self._sample(epoch, position)
         finally:
             generator.set_state(before)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from sightline.data.dataset import JointSamples, Key, Samples, mixed_seed
+from sightline.data.index import Positions
 from sightline.errors import ConfigError, DataError
 from sightline.structures import Batch, Preprocessing, Sample, Shape, WholePicture, Windows
 
@@ -53,7 +54,7 @@ def together(shape: Shape, most: int) -> int:
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """The batches of a whole training, or of the rest of one: lists of (epoch, position in the index).
+    """The batches of a whole training, or of the rest of one: lists of keys, see `sightline.data.dataset.Key`.
 
     An epoch has ceil(n / B) steps. Its last batch is filled up from the start of its order, so that every batch has B
     samples and every sample comes in every epoch. Process `rank` of `world_size` takes the slice of each batch
@@ -64,6 +65,8 @@ class EpochBatches(Sampler[list[Key]]):
     >>> batches = EpochBatches([7, 8, 9], batch_size=2, seed=0, total_steps=4)
     >>> batches.steps_per_epoch, [[epoch for epoch, _ in keys] for keys in batches]
     (2, [[0, 0], [0, 0], [1, 1], [1, 1]])
+    >>> sorted(*EpochBatches([7, 8, 8, 8], batch_size=4, seed=0, total_steps=1))
+    [(0, 7), (0, 8), (0, 8, 1), (0, 8, 2)]
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class EpochBatches(Sampler[list[Key]]):
         if not len(positions):
             raise DataError("There is no picture to train on: the train split is empty.")
         self.positions = np.asarray(positions, dtype=np.int64)
+        self._times = _times(self.positions)
         self.batch_size = batch_size
         self.seed = seed
         self.total_steps = total_steps
@@ -106,9 +110,13 @@ class EpochBatches(Sampler[list[Key]]):
         for step in range(self.start_step, self.total_steps):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
-                order = self.positions[epoch_order(len(self.positions), self.seed, epoch).numpy()]
+                order = epoch_order(len(self.positions), self.seed, epoch).numpy()
             first = step % self.steps_per_epoch * self.batch_size + self.rank * share
-            yield [(epoch, int(p)) for p in np.take(order, range(first, first + share), mode="wrap")]
+            yield [self._key(epoch, row) for row in np.take(order, range(first, first + share), mode="wrap")]
+
+    def _key(self, epoch: int, row: int) -> Key:
+        again = int(self._times[row])
+        return (epoch, int(self.positions[row]), again) if again else (epoch, int(self.positions[row]))
 
 
 class PictureLoader(DataLoader[Batch]):
@@ -230,6 +238,19 @@ def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataErro
 
 def _padded_or_error(samples: Sequence[Sample | DataError], multiple: int) -> Batch | DataError:
     return samples[0] if isinstance(samples[0], DataError) else collate_padded(samples, multiple)  # type: ignore[arg-type]
+
+
+def _times(positions: Positions) -> Positions:
+    """(n,) how often each position stands before itself.
+
+    >>> _times(np.array([4, 2, 4, 4])).tolist()
+    [0, 0, 1, 2]
+    """
+    order = np.argsort(positions, kind="stable")
+    _, first, counts = np.unique(positions[order], return_index=True, return_counts=True)
+    times = np.empty_like(positions)
+    times[order] = np.arange(len(positions)) - np.repeat(first, counts)
+    return times
 
 
 def _pixels(size: torch.Size) -> int:

@@ -120,9 +120,10 @@ class Masks:
     def target(self, position: int) -> SegmentationTarget:
         """What a network should say of each pixel of the picture at `position`; raises `ImageError`."""
         mask = self.mapped(self.source.mask(position))
-        if self.closeness is None:
+        near_by = (self.closeness or {}).get(position)
+        if near_by is None:
             return SegmentationTarget(mask)
-        near = np.frombuffer(bytearray(zlib.decompress(self.closeness[position])), np.uint8)
+        near = np.frombuffer(bytearray(zlib.decompress(near_by)), np.uint8)
         return SegmentationTarget(mask, torch.from_numpy(near).view(mask.shape))
 
     def mapped(self, mask: Tensor) -> Tensor:

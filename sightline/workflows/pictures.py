@@ -9,8 +9,9 @@ import numpy as np
 from sightline.config import RunConfig
 from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.box_transforms import eval_boxes, train_boxes
+from sightline.data.checks import Report
 from sightline.data.dataset import JointSamples, Samples
-from sightline.data.index import Index
+from sightline.data.index import Index, Positions
 from sightline.data.mask_transforms import eval_masks, train_masks
 from sightline.data.masks import Masks
 from sightline.data.transforms import Views, eval_transform, train_transforms
@@ -23,6 +24,8 @@ from sightline.tasks.task import Task
 
 THERE = {"classification": "a class for each picture", "detection": "boxes", "segmentation": "masks"}
 """What pictures have for a task to learn from them."""
+MOST_WINDOWS = 8
+"""Windows at most that are cut out of a large picture while one is cut out of a usual one."""
 PADDED_TO = 32
 """Sides of a batch of whole pictures are multiples of so many pixels: a cell of the coarsest map."""
 
@@ -51,9 +54,22 @@ def create_task(config: RunConfig, class_names: tuple[str, ...]) -> Task:
             return SegmentationTask(class_names, chosen.losses, chosen.class_weights, chosen.touching)
 
 
-def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
+def training_positions(index: Index, shape: Shape, report: Report) -> Positions:
+    """The training pictures of an epoch: for a segmenter those that are larger than usual several times.
+
+    Every part of a picture is to be seen equally often, and a window shows less of a large one: a picture of three times the
+    median area comes three times, and none more than `MOST_WINDOWS` times.
+    """
+    positions = index.positions("train")
+    if not isinstance(shape, Windows):
+        return positions
+    areas = np.array([np.prod(report.sides[int(position)], dtype=np.int64) for position in positions])
+    return np.repeat(positions, np.clip(areas // int(np.median(areas)), 1, MOST_WINDOWS))
+
+
+def training_samples(index: Index, config: RunConfig, shape: Shape, report: Report) -> Samples:
     """The training pictures, augmented anew in each epoch."""
-    positions, seed = index.positions("train"), config.seed
+    positions, seed = training_positions(index, shape, report), config.seed
     match shape:
         case Preprocessing():
             passes = config.training.epochs * (config.data.passes or 1)
@@ -63,7 +79,7 @@ def training_samples(index: Index, config: RunConfig, shape: Shape) -> Samples:
             return JointSamples(index, positions, train_boxes(config.boxes, shape), seed=seed, multiple=PADDED_TO)
         case Windows():
             if config.segmentation.touching and isinstance(index.annotations, Masks):
-                near = index.annotations.with_closeness(positions, config.segmentation.touching_sigma)
+                near = index.annotations.with_closeness(index.positions("train"), config.segmentation.touching_sigma)
                 index = replace(index, annotations=near)
             return JointSamples(
                 index, positions, train_masks(config.masks, shape.side, stretch=shape.stretch), seed=seed

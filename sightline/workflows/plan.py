@@ -25,7 +25,7 @@ from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection, plan_segmentation
 from sightline.workflows.network import header_of, inherited, published
-from sightline.workflows.pictures import THERE, task_of
+from sightline.workflows.pictures import THERE, task_of, training_positions
 
 SMALL_IMAGE = 64
 """Pictures with a shorter side up to this many pixels are small: they keep their size and get the stem for small images."""
@@ -72,7 +72,9 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
         config, windows = plan_segmentation.windows(config, report, said)
         config = replace(config, model=plan_segmentation.arguments(config.model))
         config = plan_segmentation.class_weights(config, index, report, said)
-        return _training(config, images, windows.side, said), windows, said
+        shown = len(training_positions(index, windows, report))
+        said.extend([f"{shown} windows of {images} pictures: more of the larger ones"] if shown > images else [])
+        return _training(config, shown, windows.side, said), windows, said
     config, preprocessing = _image_size(config, report, said)
     config = _arguments(config, preprocessing.crop, said)
     config = _augmentation(config, preprocessing.crop, said)

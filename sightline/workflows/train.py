@@ -13,6 +13,7 @@ import torch
 from sightline import checkpoint
 from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
 from sightline.data.checks import Report, check
+from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.loader import eval_loader, together, train_loader
@@ -109,7 +110,7 @@ def start(
         config = replace(config, training=replace(config.training, precision="bf16" if fast_bf16 else "float32"))
         if here.is_first:
             _say_plan(index, config, said, listener)
-        job = _job(run, index, config, shape, listener, here, fresh=True)
+        job = _job(run, training_samples(index, config, shape, report), config, shape, listener, here, fresh=True)
         if here.is_first:
             _write_start(run, index, config, shape)
         return _fit(job, here)
@@ -136,7 +137,8 @@ def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
         index = report.without_faults(index)
         check_processes(config, here.size)
         shape = read_shape(kept["preprocessing"])
-        return _fit(_job(run, index, config, shape, listener, here, fresh=False), here)
+        samples = training_samples(index, config, shape, report)
+        return _fit(_job(run, samples, config, shape, listener, here, fresh=False), here)
 
 
 def _fit(job: Job, here: World) -> TrainResult:
@@ -233,7 +235,7 @@ def _say_plan(index: Index, config: RunConfig, said: list[str], listener: Listen
 
 def _job(
     run: Path,
-    index: Index,
+    samples: Samples,
     config: RunConfig,
     shape: Shape,
     listener: Listener,
@@ -241,6 +243,7 @@ def _job(
     *,
     fresh: bool,
 ) -> Job:
+    index = samples.index
     torch.manual_seed(config.seed)
     if fresh:
         model, loaded = new_network(config.model, index.class_names)
@@ -251,7 +254,6 @@ def _job(
     entry = published(config.model)
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
-    samples = training_samples(index, config, shape)
     steps = -(-len(samples) // batch_size) * (config.data.passes or 1)
     val_batch = together(shape, max(batch_size, 64))
     assert config.task is not None

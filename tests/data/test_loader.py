@@ -3,6 +3,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -189,3 +190,20 @@ def test_few_pictures_wait_for_others_of_their_size() -> None:
     assert len(next(batches)) == 1
     assert 40 < taken < 90
     assert len(list(batches)) == 99
+
+
+def test_a_picture_that_comes_several_times_is_another_one_each_time(make_index: MakeIndex) -> None:
+    samples = samples_of(make_index(2, 2))
+    samples.positions = np.array([3, 1, 1, 2, 1])
+    batches = list(train_loader(samples, 5, total_steps=2))
+    for batch in batches:
+        assert sorted(batch.indices) == [1, 1, 1, 2, 3]
+    shown = {
+        batch.images[row].numpy().tobytes()
+        for batch in batches
+        for row in np.flatnonzero(batch.indices)
+        if batch.indices[row] == 1
+    }
+    assert len(shown) == 6
+    once = Samples(samples.index, [1], samples.transform, seed=4)
+    assert (once[(0, 1)].image != once[(0, 1, 1)].image).any()

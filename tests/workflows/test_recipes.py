@@ -21,6 +21,7 @@ from sightline.training.distributed import World
 from sightline.training.optim import build_optimizer, lr_factor
 from sightline.training.runlog import Silence
 from sightline.training.trainer import train_step
+from sightline.workflows.pictures import training_samples
 from sightline.workflows.plan import complete, with_task
 from sightline.workflows.train import _job
 from tests.workflows.discs import write_discs
@@ -175,7 +176,8 @@ def test_an_imagenet_recipe_takes_a_step(path: Path, looked_at: tuple[Index, Rep
     small = {"data": {"image_size": 64}, "training": {"batch_size": 4, "precision": "float32"}}
     config = with_task(composed(path, model={"arguments": {"stem": "small"}}, **small), looked_at[0])
     config, preprocessing, _ = complete(config, *looked_at)
-    job = _job(tmp_path, looked_at[0], config, preprocessing, Silence(), World(), fresh=True)
+    samples = training_samples(looked_at[0], config, preprocessing, looked_at[1])
+    job = _job(tmp_path, samples, config, preprocessing, Silence(), World(), fresh=True)
     job.model.train()
     weight = dict(job.model.named_parameters())[f"{job.model.head}.weight"]  # type: ignore[attr-defined]
     before = weight.detach().clone()

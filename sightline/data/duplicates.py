@@ -1,0 +1,89 @@
+"""Which pictures of a data set are the same, and which show nearly the same: copies, resized, recompressed or brightened.
+
+A picture is compared by its thumbnail: 16 x 16 cells of grey. What is compared of two is their correlation, so that neither size
+nor brightness nor contrast counts.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+CELLS = 16
+"""Cells a side of a thumbnail."""
+ALIKE = 0.996
+"""The correlation from which on two thumbnails are taken for the same scene: photographs that were halved or recompressed have 0.999,
+two handwritten digits 0.995 at most."""
+_FLAT = 4.0
+"""Grey levels: a thumbnail with a lower standard deviation shows too little to be compared."""
+_ROWS = 1024
+
+
+def thumbnail(image: Tensor) -> NDArray[np.uint8]:
+    """What is compared of a picture (3, H, W) uint8: (16, 16) grey levels 0..255, each the mean of a cell.
+
+    >>> thumbnail(torch.full((3, 40, 30), 7, dtype=torch.uint8)).mean()
+    np.float64(7.0)
+    """
+    # The mean of each channel's cells first: the picture is read once, and nothing of its size is kept.
+    cells = F.adaptive_avg_pool2d(image.float(), CELLS)
+    grey = (cells * cells.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=0)
+    return grey.round().to(torch.uint8).numpy()
+
+
+def alike(thumbnails: NDArray[np.uint8], likeness: float = ALIKE) -> NDArray[np.int64]:
+    """Groups of pictures that are nearly the same: (N,) the lowest position of each picture's group.
+
+    `thumbnails` (N, 16, 16) as of `thumbnail`. Two are alike when they correlate by `likeness` (0..1) or more; so are pictures that
+    a chain of such pairs connects. Flat ones, such as of an empty sky, are like no other.
+
+    >>> noise = np.random.default_rng(0).integers(0, 256, (3, 16, 16), dtype=np.uint8)
+    >>> noise[2] = noise[0] // 2 + 40  # darker, and with less contrast
+    >>> alike(noise).tolist()
+    [0, 1, 0]
+    """
+    from scipy.sparse import coo_matrix  # takes long to import
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(thumbnails)
+    flat = thumbnails.reshape(count, CELLS * CELLS)
+    # Copies are grouped by themselves first: a thousand of one picture would be half a million pairs.
+    _, first, same = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    compared = first[flat[first].std(axis=1) >= _FLAT]
+    pairs = [compared[found] for found in _pairs(flat[compared], likeness)]
+    edges = np.concatenate([np.empty((0, 2), np.int64), *pairs])
+    copies = np.stack([first[same.ravel()], np.arange(count)], axis=1)
+    shows = flat.std(axis=1) >= _FLAT
+    edges = np.concatenate([edges, copies[shows]])
+    links = coo_matrix((np.ones(len(edges), np.bool_), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    _, member_of = connected_components(links, directed=False)
+    _, lowest, inverse = np.unique(member_of, return_index=True, return_inverse=True)
+    return lowest[inverse].astype(np.int64)
+
+
+def _pairs(flat: NDArray[np.uint8], likeness: float) -> Iterator[NDArray[np.int64]]:
+    """Rows (P, 2) of thumbnails (N, 256) that correlate enough, found without comparing each with each.
+
+    Thumbnails are vectors of length 1 whose scalar product is their correlation c; then no coordinate of two differs by more than
+    sqrt(2 - 2 c), whichever way the axes lie. Along the axis in which they spread most, only near ones are compared.
+    """
+    values = flat.astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    if len(values) < 2:
+        return
+    sample = values[:: max(1, len(values) // 2000)]
+    along = values @ np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][0]
+    order = np.argsort(along)
+    values, along = values[order], along[order]
+    reach = np.sqrt(2 - 2 * likeness) + 1e-4
+    for begin in range(0, len(values), _ROWS):
+        end = min(begin + _ROWS, len(values))
+        last = int(np.searchsorted(along, along[end - 1] + reach, side="right"))
+        likes = values[begin:end] @ values[begin:last].T
+        rows, columns = np.nonzero(likes >= likeness)
+        found = rows < columns  # the others are the same pairs once more, and each with itself
+        yield order[np.stack([rows[found] + begin, columns[found] + begin], axis=1)]
