@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sightline.inference.tiles import Tiled
+from sightline.models import create_backbone
 from sightline.models.unet import UNet, unet
 
 
@@ -34,6 +35,38 @@ def test_tiles_of_a_padded_network_are_nearly_the_whole(size: tuple[int, int]) -
         whole = network(images).softmax(1)
         tiled = Tiled(network, tile=256, overlap=192, largest=1)(images).softmax(1)
     assert float((tiled - whole).abs().mean()) < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "inception_v3", "resnet34"])
+def test_tiles_are_nearly_the_whole_on_any_backbone(name: str) -> None:
+    """As tiles are cut where nobody says otherwise, over the length of a picture of 1,500 x 1,100 pixels."""
+    torch.manual_seed(0)
+    network = unet(num_classes=3, width=16, backbone=create_backbone(name, num_classes=2))
+    images = torch.nn.functional.interpolate(picture(20, 188), (160, 1500), mode="bilinear") + 0.3 * picture(160, 1500)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the statistics of this one picture, so that no map dies out
+    with torch.inference_mode():
+        network.train()(images[..., :320].expand(2, -1, -1, -1))
+        network.eval()
+        whole = network(images).softmax(1)
+        difference = (Tiled(network, largest=1)(images).softmax(1) - whole).abs()
+    assert whole.std() > 0.1
+    assert 0 < float(difference.mean()) < 5e-4
+
+
+@pytest.mark.parametrize(
+    ("total", "starts"), [(100, [0]), (164, [0, 64]), (200, [0, 48, 100]), (260, [0, 48, 96, 160])]
+)
+def test_tiles_overlap_as_much_as_they_can(total: int, starts: list[int]) -> None:
+    network = unet(num_classes=2, width=4)
+    tiled = Tiled(network, tile=100, overlap=36)
+    found = tiled._starts(total, min(total, 100))
+    assert found[0] == 0
+    assert found[-1] == total - min(total, 100)
+    assert all(start % network.multiple == 0 for start in found[:-1])
+    assert found == starts
 
 
 def test_small_pictures_are_one_piece() -> None:
