@@ -4,7 +4,7 @@
 
 Both stand on a ResNet-34 with random weights and learn from Dice and cross entropy with AdamW. They are measured in one
 process, in turn, on the same uint8 pictures (batch 8, 256 px), from the bytes to the classes on the CPU; medians of the
-repeats and their ratio. Ours predicts one picture after the other, as it always does, and gives probabilities too.
+repeats and their ratio. Ours gives probabilities too.
 At the end the share of pixels that have the same class in float32 and in bfloat16: of the random network where the probe
 picks bfloat16, and of a trained one's test pictures with `--run`. The peer is in a group of its own: `uv sync --group benchmarks`.
 """
@@ -103,7 +103,7 @@ def agreement(predictor: Predictor, pictures: Sequence[torch.Tensor]) -> dict[st
 
 def test_pictures(run: Path) -> list[torch.Tensor]:
     """Those of the data that the run learned from, kept apart as it was then."""
-    data = checkpoint.load(checkpoint.run_weights(run)).header.recipe["data"]
+    data = checkpoint.load_header(checkpoint.run_weights(run)).recipe["data"]
     index = read(Path(data["path"]), data.get("format"))
     if (run / "splits.csv").is_file():
         index = read_splits(index, run / "splits.csv")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sightline.cli.options import Data, Epochs, Format, Json, Model, Out, Recipe, Settings, composed, given
-from sightline.cli.output import duration, print_json, print_table
+from sightline.cli.output import duration, print_json, print_table, share
 from sightline.cli.progress import listening
 
 if TYPE_CHECKING:
@@ -105,12 +105,8 @@ def _row(variant: "Variant", name: str) -> list[str]:
     if difference is not None:
         low, high = _signed(difference.low), _signed(difference.high)
         between = [_signed(difference.mean), "-" if difference.low is None else f"[{low}, {high}]"]
-    figures = [_share(value) for value in (variant.means[name], *variant.figures[name])]
+    figures = [share(value) for value in (variant.means[name], *variant.figures[name])]
     return [shown(variant.value), *figures, *between]
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _signed(value: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sightline.cli.options import Format, Json, Run
-from sightline.cli.output import duration, print_json, print_table
+from sightline.cli.output import duration, print_json, print_table, share
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
 
@@ -73,36 +73,36 @@ def print_evaluation(result: dict[str, Any]) -> None:
     rows = _weakest(result["per_class"], "f1", "F1")
     numbers = ("precision", "recall", "F1", "pictures")
     cells = [
-        [row["name"], *(_share(row[key]) for key in ("precision", "recall", "f1")), str(row["images"])] for row in rows
+        [row["name"], *(share(row[key]) for key in ("precision", "recall", "f1")), str(row["images"])] for row in rows
     ]
     print_table(("class", *numbers), cells, numbers=numbers)
 
 
 def _print_detection(result: dict[str, Any]) -> None:
     """COCO's figures, those of VOC where there are, a line for each class, and what errors cost."""
-    line = "  ".join(f"{name} {_share(result[name])}" for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"))
+    line = "  ".join(f"{name} {share(result[name])}" for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"))
     print(f"{line}  {_rests_on(result)}")
     names = [name for name in ("AR1", "AR10", "AR100", "voc07", "voc10") if name in result]
-    print("  ".join(f"{name} {_share(result[name])}" for name in names))
+    print("  ".join(f"{name} {share(result[name])}" for name in names))
     print()
     rows = _weakest(result["per_class"], "ap", "AP")
-    cells = [[row["name"], _share(row["ap"]), _share(row["ap50"]), str(row["objects"])] for row in rows]
+    cells = [[row["name"], share(row["ap"]), share(row["ap50"]), str(row["objects"])] for row in rows]
     print_table(("class", "AP", "AP50", "objects"), cells, numbers=("AP", "AP50", "objects"))
     print()
-    errors = [[kind, str(row["count"]), _share(row["ap50_gained"])] for kind, row in result["errors"].items()]
+    errors = [[kind, str(row["count"]), share(row["ap50_gained"])] for kind, row in result["errors"].items()]
     print_table(("error", "count", "AP50 lost"), errors, numbers=("count", "AP50 lost"))
 
 
 def _print_segmentation(result: dict[str, Any]) -> None:
     """Overlap, a line for each class, and for two classes what became of single objects."""
-    line = "  ".join(f"{name} {_share(result[key])}" for name, key in OVERLAPS.items())
+    line = "  ".join(f"{name} {share(result[key])}" for name, key in OVERLAPS.items())
     print(f"{line}  {_rests_on(result)}")
     if "objects" in result:
-        print(f"precision {_share(result['precision'])}  recall {_share(result['recall'])}  of pixels;  ", end="")
+        print(f"precision {share(result['precision'])}  recall {share(result['recall'])}  of pixels;  ", end="")
         print(f"objects {result['objects']}, merged {result['merged_objects']}, split {result['split_objects']}")
     print()
     rows = _weakest([row for row in result["per_class"] if row["iou"] is not None], "iou", "IoU")
-    cells = [[row["name"], _share(row["iou"]), _share(row["dice"]), f"{row['pixels']:,}"] for row in rows]
+    cells = [[row["name"], share(row["iou"]), share(row["dice"]), f"{row['pixels']:,}"] for row in rows]
     print_table(("class", "IoU", "Dice", "pixels"), cells, numbers=("IoU", "Dice", "pixels"))
 
 
@@ -117,8 +117,3 @@ def _weakest(rows: list[dict[str, Any]], key: str, name: str) -> list[dict[str, 
         return rows
     print(f"The {CLASSES_SHOWN} classes with the lowest {name}, of {len(rows)}:")
     return sorted(rows, key=lambda row: (row[key] is not None, row[key]))[:CLASSES_SHOWN]
-
-
-def _share(value: float | None) -> str:
-    """A class without pictures has no recall; that is not a zero."""
-    return "-" if value is None else f"{value:.3f}"

@@ -45,3 +45,12 @@ def duration(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def share(value: float | None) -> str:
+    """A figure of 0..1; what could not be measured is not a zero.
+
+    >>> share(0.5), share(None)
+    ('0.500', '-')
+    """
+    return "-" if value is None else f"{value:.3f}"

@@ -203,11 +203,20 @@ class AnnotationFaults:
         if not too_many:
             return
         told = " and ".join(f"{bad} of {every} {what} ({bad / every:.2%})" for bad, every, what in too_many)
-        enough = max(-(-bad / every * 100 // 1) / 100 for bad, every, _ in too_many)
-        way_out = f", or allow more with --set data.max_bad={enough}" if enough < 1 and settable else ""
+        way_out = allow_more(max(bad / every for bad, every, _ in too_many)) if settable else ""
         more = [f"... and {len(self.lines) - _NAMED} more"] if len(self.lines) > _NAMED else []
         first = f"{told} bad; {tolerance:.2%} may be lost. Repair the annotations{way_out}:"
         raise DataError("\n".join([first, *self.lines[:_NAMED], *more]))
 
 
 NO_FAULTS = AnnotationFaults()
+
+
+def allow_more(bad: float) -> str:
+    """What to set where the share `bad` (0..1) is too much: the next whole percent, where anything would be left then.
+
+    >>> allow_more(0.041), allow_more(1.0)
+    (', or allow more with --set data.max_bad=0.05', '')
+    """
+    enough = -(-bad * 100 // 1) / 100
+    return f", or allow more with --set data.max_bad={enough}" if enough < 1 else ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
+from sightline.data.annotations import allow_more
 from sightline.data.index import ImageSource, Index
 from sightline.data.mask_files import listed
 from sightline.data.masks import Masks, pixel_counts
@@ -116,7 +117,7 @@ class Report:
         return "\n".join(
             [
                 f"{len(self.faults)} of {self.images} pictures ({share:.2%}) {what}; "
-                f"{tolerance:.2%} may be lost. Repair or remove them{_way_out(share)}:",
+                f"{tolerance:.2%} may be lost. Repair or remove them{allow_more(share)}:",
                 *lines,
                 *more,
             ]
@@ -234,9 +235,3 @@ def _require_something_left(before: Index, after: Index) -> None:
         lost = [name for name in now if then[name] and not now[name]]
         if lost:
             raise DataError(f"None of the {then[lost[0]]} training pictures of the class {lost[0]!r} can be decoded.")
-
-
-def _way_out(share: float) -> str:
-    """To allow the next whole percent, where anything would be left then."""
-    enough = -(-share * 100 // 1) / 100
-    return f", or allow more with --set data.max_bad={enough}" if enough < 1 else ""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sightline import checkpoint
 from sightline.data.box_transforms import resize_whole
 from sightline.data.decode import decode
-from sightline.data.loader import collate, collate_padded, together
+from sightline.data.loader import collate, collate_padded, equal_sizes, together
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
 from sightline.errors import ImageError, InputError
@@ -106,16 +106,10 @@ class Predictor:
 
     def _of_equal_sizes(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Each picture in its own size, those of one size together: what lies around a picture is mirrored, not padded."""
-        places: dict[torch.Size, list[int]] = {}
-        for place, sample in enumerate(samples):
-            places.setdefault(sample.image.shape, []).append(place)
+        single = (collate_padded([replace(sample, index=place)], 1) for place, sample in enumerate(samples))
         found: dict[int, Prediction] = {}
-        for size, alike in places.items():
-            most = max(1, LARGEST // (size[1] * size[2]))
-            for at in range(0, len(alike), most):
-                part = alike[at : at + most]
-                batch = collate_padded([samples[place] for place in part], multiple=1)
-                found.update(zip(part, self.predict_batch(batch), strict=True))
+        for batch in equal_sizes(single, len(samples), pixels=LARGEST):
+            found.update(zip(batch.indices, self.predict_batch(batch), strict=True))
         return [found[place] for place in range(len(samples))]
 
     def predict_images(self, images: Tensor) -> list[Prediction]:

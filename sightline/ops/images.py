@@ -98,4 +98,5 @@ def stretched(image: Tensor) -> Tensor:
     """
     low, high = brightness(image)
     levels = (torch.arange(256) - low) * (255 / max(high - low, LEAST_RANGE))
-    return levels.round().clamp(0, 255).to(torch.uint8)[image.long()]
+    table = levels.round().clamp(0, 255).to(torch.uint8)
+    return torch.from_numpy(table.numpy()[image.numpy()])  # torch would index with eight bytes for each

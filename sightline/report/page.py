@@ -1,12 +1,12 @@
 """The drawing of a whole network: its parts in columns, marks beside them, a title above and a key below."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sightline.report.architecture import Architecture
 from sightline.report.blocks import Block, Part, parts, repeats, words
-from sightline.report.key import in_rows, key
+from sightline.report.key import Entry, in_rows, key
 from sightline.report.layout import SMALL, Mark, Piece, Widths, framed, part_piece, stacked, widths, with_side
 from sightline.report.shapes import Box, Drawing, Line, Shape, Word, moved, text_width
 
@@ -41,21 +41,30 @@ def draw(architecture: Architecture, title: str, subtitle: str) -> Drawing:
     chain = parts(architecture)
     many = sum(isinstance(part, Block) for part in chain) > BLOCKS_DRAWN
     columns = _columns(repeats(chain) if many else [[part] for part in chain])
+    said = "; ".join(_in_words(group) for group in repeats(chain))
+    return on_page(_beside_each_other(columns), _size(columns), key(chain), title, subtitle, said)
+
+
+def on_page(
+    shapes: Iterable[Shape], size: tuple[float, float], entries: Sequence[Entry], title: str, subtitle: str, said: str
+) -> Drawing:
+    """Shapes that lie from (`MARGIN`, `HEAD`) on and take `size` (width, height), with the heading above and the key below.
+
+    `said` says the same in words.
+    """
     heading = [
         Word(x=MARGIN, y=MARGIN + 6, text=title, size=TITLE, bold=True),
         Word(x=MARGIN, y=MARGIN + 24, text=subtitle, size=SMALL),
     ]
-    width, height = _size(columns)
-    entries = key(chain)
     headings = (text_width(word.text, word.size, bold=word.bold) for word in heading)
-    width = 2 * MARGIN + max(width, *headings, *(entry.width for entry in entries))
-    signs, bottom = in_rows(entries, HEAD + height + 2 * GAP, width, MARGIN)
+    width = 2 * MARGIN + max(size[0], *headings, *(entry.width for entry in entries))
+    signs, bottom = in_rows(entries, HEAD + size[1] + 2 * GAP, width, MARGIN)
     return Drawing(
         title=f"Architecture of {title}",
-        description=f"{subtitle}. {'; '.join(_in_words(group) for group in repeats(chain))}.",
+        description=f"{subtitle}. {said}.",
         width=math.ceil(width),
         height=math.ceil(bottom + MARGIN),
-        shapes=(*heading, *_beside_each_other(columns), *signs),
+        shapes=(*heading, *shapes, *signs),
     )
 
 

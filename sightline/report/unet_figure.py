@@ -5,16 +5,15 @@ cross connection. A box is a feature map, with its channels in it and its side b
 run of it (`architecture.py`); nothing is drawn that was not run.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sightline.report.architecture import Architecture, Layer
 from sightline.report.blocks import Section, Step, label, sections, steps, trunk
-from sightline.report.key import SIGN, Entry, entry, in_rows
+from sightline.report.key import SIGN, Entry, entry
 from sightline.report.layout import FONT, PADDING, PLUS, SMALL
-from sightline.report.page import GAP, HEAD, MARGIN, TITLE
+from sightline.report.page import GAP, HEAD, MARGIN, on_page
 from sightline.report.shapes import Box, Drawing, Line, Shape, Word, moved, text_width
 
 LOWEST, HIGHER, NARROWEST = 36.0, 9.0, 40.0
@@ -55,22 +54,9 @@ def draw_unet(architecture: Architecture, title: str, subtitle: str, backbone: s
     width = max(NARROWEST, *(text_width(text, FONT) + PADDING for text in texts))
     boxes = _boxes(rows, width)
     shapes = [*_arrows(rows, boxes), *_sides(rows, boxes), *(box for lanes in boxes for lane in lanes for box in lane)]
-    heading = [
-        Word(x=MARGIN, y=MARGIN + 6, text=title, size=TITLE, bold=True),
-        Word(x=MARGIN, y=MARGIN + 24, text=subtitle, size=SMALL),
-    ]
-    entries = _key(architecture, rows, backbone)
-    right, bottom = boxes[0][1][-1].x + width, boxes[-1][0][-1].y + LOWEST
-    headings = (text_width(word.text, word.size, bold=word.bold) for word in heading)
-    page = 2 * MARGIN + max(right, *headings, *(one.width for one in entries))
-    signs, end = in_rows(entries, HEAD + bottom + 4 * GAP, page, MARGIN)
-    return Drawing(
-        title=f"Architecture of {title}",
-        description=f"{subtitle}. {_in_words(rows)}.",
-        width=math.ceil(page),
-        height=math.ceil(end + MARGIN),
-        shapes=(*heading, *(moved(shape, MARGIN, HEAD) for shape in shapes), *signs),
-    )
+    size = boxes[0][1][-1].x + width, boxes[-1][0][-1].y + LOWEST + 2 * GAP
+    placed = (moved(shape, MARGIN, HEAD) for shape in shapes)
+    return on_page(placed, size, _key(architecture, rows, backbone), title, subtitle, _in_words(rows))
 
 
 def _rows(architecture: Architecture, *, own: bool) -> list[Row]:

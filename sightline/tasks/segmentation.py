@@ -24,6 +24,20 @@ AT_ONCE = 32
 """Classes that are resized together: all of many classes in the size of a photograph would not fit into memory."""
 
 
+def loss_names(losses: str) -> list[str]:
+    """The names in `losses`. Raises `ConfigError` for one that is not in `LOSSES` and for one that is there twice.
+
+    >>> loss_names("cross_entropy+dice")
+    ['cross_entropy', 'dice']
+    """
+    names = losses.split("+")
+    if len(set(names)) < len(names) or not set(names) <= set(LOSSES):
+        raise ConfigError(
+            f'segmentation.losses: expected some of {", ".join(LOSSES)}, with "+" and no blanks between them; got {losses!r}.'
+        )
+    return names
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentationConfig:
     """What a segmenter learns by. Raises `ConfigError` for values out of range.
@@ -48,11 +62,7 @@ class SegmentationConfig:
     """How far from each other objects are when that has come down to exp(-1/2) of it, both distances together, in pixels."""
 
     def __post_init__(self) -> None:
-        names = self.losses.split("+")
-        if len(set(names)) < len(names) or not set(names) <= set(LOSSES):
-            raise ConfigError(
-                f'segmentation.losses: expected some of {", ".join(LOSSES)}, with "+" and no blanks between them; got {self.losses!r}.'
-            )
+        names = loss_names(self.losses)
         if (self.balance or self.class_weights) and names == ["dice"]:
             raise ConfigError(
                 "segmentation.class_weights and segmentation.balance: they are for cross entropy and focal loss, not for Dice alone."
@@ -63,7 +73,7 @@ class SegmentationConfig:
             raise ConfigError(f"segmentation.touching: expected 0 or more, got {self.touching}.")
         if not 0 < self.touching_sigma < math.inf:
             raise ConfigError(f"segmentation.touching_sigma: expected a number above 0, got {self.touching_sigma}.")
-        if self.touching and "cross_entropy" not in self.losses.split("+"):
+        if self.touching and "cross_entropy" not in names:
             raise ConfigError(
                 f"segmentation.touching: it is for cross entropy, which is not among the losses, {self.losses!r}."
             )
@@ -100,11 +110,7 @@ class SegmentationTask:
             raise InputError(
                 f"A mask has a byte a pixel: at most {IGNORED} classes fit, got {len(self.class_names)}. Join rare classes."
             )
-        names = self.losses.split("+")
-        if len(set(names)) < len(names) or not set(names) <= set(LOSSES):
-            raise InputError(
-                f'losses: expected some of {", ".join(LOSSES)}, with "+" between them; got {self.losses!r}.'
-            )
+        loss_names(self.losses)
         weights = self.class_weights
         if weights is None:
             return
@@ -125,7 +131,7 @@ class SegmentationTask:
         if self.class_weights is not None:
             weights = torch.tensor(self.class_weights, device=logits.device)
         losses: dict[str, Tensor] = {}
-        for name in self.losses.split("+"):
+        for name in loss_names(self.losses):
             if name == "cross_entropy":
                 near = self._nearness(batch).to(logits.device) if self.touching else None
                 losses[name] = pixel_cross_entropy(logits, masks, weights, near)

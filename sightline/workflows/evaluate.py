@@ -14,7 +14,7 @@ from sightline.data.checks import check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index, Positions
-from sightline.data.loader import equal_sizes, eval_loader, together
+from sightline.data.loader import BATCH_PIXELS, equal_sizes, eval_loader, together
 from sightline.data.splits import read_splits
 from sightline.data.transforms import Views
 from sightline.device import autocast, keep_freed_memory
@@ -151,15 +151,17 @@ def _with_voc(predictor: Predictor) -> Predictor:
 
 
 def prepared_batches(predictor: Predictor, samples: Samples, *, one_size: bool = True) -> Iterator[Batch]:
-    """The pictures as the network wants them, together as many as it should see at once."""
+    """The pictures as the network wants them, together as many as it should see at once.
+
+    Where they keep sizes of their own, those of one size come together, so in another order than the samples have: one that
+    depends on the pictures alone, and is the same for every run.
+    """
     shape = predictor.header.preprocessing
     small = isinstance(shape, Preprocessing) and shape.crop <= 64
     workers = 0 if small else min(4, torch.get_num_threads())
     batches: Iterable[Batch] = eval_loader(samples, together(shape, BATCH) if one_size else 1, workers)
-    if isinstance(shape, Windows):
-        batches = equal_sizes(batches, BATCH, pixels=LARGEST)
-    elif not one_size:
-        batches = equal_sizes(batches, BATCH)
+    if isinstance(shape, Windows) or not one_size:
+        batches = equal_sizes(batches, BATCH, pixels=LARGEST if isinstance(shape, Windows) else BATCH_PIXELS)
     return (predictor.prepare(batch) for batch in batches)
 
 

@@ -83,16 +83,17 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
 
 def _require_measurable(index: Index, report: Report) -> None:
     """Raise `DataError` for a validation split on which no figure could be had, before an epoch was spent."""
-    objects, there = index.annotations, True
-    positions = index.positions("val") if isinstance(objects, Objects | Masks) else ()
-    if isinstance(objects, Objects):
-        there = any((~objects.crowd[rows] & ~objects.difficult[rows]).any() for rows in map(objects.rows, positions))
-    elif isinstance(objects, Masks):
-        there = bool(report.class_pixels(positions).sum())
+    match index.annotations:
+        case Objects() as objects:
+            rows = map(objects.rows, index.positions("val"))
+            there, missing = any((~objects.crowd[own] & ~objects.difficult[own]).any() for own in rows), "box"
+        case Masks():
+            there, missing = bool(report.class_pixels(index.positions("val")).any()), "pixel of a known class"
+        case _:
+            return
     if not there:
-        missing = "box" if isinstance(objects, Objects) else "pixel of a known class"
         raise DataError(
-            f"The validation split ({len(positions)} pictures) has no {missing} to be measured on. "
+            f"The validation split ({len(index.positions('val'))} pictures) has no {missing} to be measured on. "
             "Give it other pictures, or more of them."
         )
 

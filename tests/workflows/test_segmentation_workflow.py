@@ -109,23 +109,21 @@ def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, disc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", [".png", ".bmp"])
+@pytest.mark.parametrize(("ending", "out"), [(".png", "photos.csv"), (".bmp", "photos.csv"), (".png", "photos/0.csv")])
 def test_masks_never_come_over_or_among_the_pictures(
-    found: TrainResult, discs: Path, tmp_path: Path, ending: str
+    found: TrainResult, discs: Path, tmp_path: Path, ending: str, out: str
 ) -> None:
+    """The masks of photos.csv would come among the pictures, the sheet of photos/0.csv in place of one."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for path in (discs / "test" / "images").iterdir():
         Image.open(path).save(photos / f"{path.stem}{ending}")
     before = {path: path.read_bytes() for path in photos.iterdir()}
     result = predict(found.run, [photos])
-    for out in (tmp_path / "photos.csv", photos / "0.csv"):
-        if out.parent == photos and ending != ".png":
-            continue  # only the sheet, 0.png, would replace a picture
-        with pytest.raises(InputError, match=r"Choose another name"):
-            write_predictions(result, out, overwrite=True)
+    with pytest.raises(InputError, match=r"Choose another name"):
+        write_predictions(result, tmp_path / out, overwrite=True)
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
-    assert not (tmp_path / "photos.csv").exists()
+    assert not (tmp_path / out).exists()
 
 
 @pytest.mark.slow

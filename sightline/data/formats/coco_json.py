@@ -18,6 +18,7 @@ from sightline.errors import DataError
 Id = int | float | str
 """Kinds of values that ids come as."""
 _SEVERAL = -1
+"""In place of a position, for an id that is that of several pictures."""
 _LONGEST = 2**31
 """Sides of pictures from here on say nothing."""
 
