@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sightline.data.annotations import allow_more
 from sightline.data.index import ImageSource, Index
-from sightline.data.mask_files import listed
-from sightline.data.masks import Masks, pixel_counts
+from sightline.data.mask_files import MaskFiles, listed
+from sightline.data.masks import KeptMasks, Masks, pixel_counts
 from sightline.data.sources import MemorySource
 from sightline.errors import DataError, ImageError
 from sightline.ops.images import brightness
@@ -23,6 +23,7 @@ from sightline.ops.images import brightness
 KEPT_BYTES = 256 * 2**20
 """Data sets that decode to less than this stay in memory: nothing is decoded twice."""
 _NAMED = 20
+_SHOWN = 5
 _CHUNK = 64
 
 
@@ -36,6 +37,9 @@ class Fault:
     """What the user calls it, or its mask where that is bad."""
     reason: str
     """Why, without the name."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Report:
         have no pixels to train on is noted.
         """
         masked = isinstance(index.annotations, Masks)
-        what = "cannot be used, for themselves or for their masks" if masked else "cannot be decoded"
+        what = "used, for themselves or for their masks" if masked else "decoded"
         if len(self.faults) > tolerance * self.images:
             raise DataError(self._too_many(tolerance, what))
         if self.kept is not None:
@@ -87,8 +91,10 @@ class Report:
         if self.faults:
             bad = [fault.position for fault in self.faults]
             comma = "," if masked else ""
-            cleaned = index.without(bad, f"{len(bad)} of {self.images} pictures {what}{comma} and are left out.")
-            _require_something_left(index, cleaned)
+            cleaned = index.without(
+                bad, f"{len(bad)} of {self.images} pictures cannot be {what}{comma} and are left out."
+            )
+            _require_something_left(index, cleaned, what)
             index = cleaned
         return self._with_absent_classes(index) if masked and "train" in index.splits else index
 
@@ -101,22 +107,22 @@ class Report:
         pixels = self.class_pixels(index.positions("train"))
         absent = [name for name, count in zip(index.class_names, pixels, strict=False) if not count]
         if len(pixels) and len(pixels) - len(absent) < 2:
-            only = ", ".join(name for name in index.class_names if name not in absent) or "none"
-            raise DataError(
-                f"The masks of the train split have pixels of one class only ({only}): there is nothing to tell apart."
-            )
+            only = "".join(name for name in index.class_names if name not in absent)
+            there = f"pixels of one class only ({only})" if only else "no pixels of a known class"
+            first = f"The masks of the train split have {there}: there is nothing to tell apart. What they hold:"
+            raise DataError("\n".join([first, *_held(index, self.pixels)]))
         if not absent:
             return index
         named = f"{len(absent)} of {len(pixels)} classes have no pixels to train on and cannot be learned"
         return index.divided(index.splits, f"{named}: {listed(absent, most=10)}.")
 
     def _too_many(self, tolerance: float, what: str) -> str:
-        lines = [f"{fault.name}: {fault.reason}" for fault in self.faults[:_NAMED]]
+        lines = [str(fault) for fault in self.faults[:_NAMED]]
         more = [f"... and {len(self.faults) - _NAMED} more"] if len(self.faults) > _NAMED else []
         share = len(self.faults) / self.images
         return "\n".join(
             [
-                f"{len(self.faults)} of {self.images} pictures ({share:.2%}) {what}; "
+                f"{len(self.faults)} of {self.images} pictures ({share:.2%}) cannot be {what}; "
                 f"{tolerance:.2%} may be lost. Repair or remove them{allow_more(share)}:",
                 *lines,
                 *more,
@@ -226,12 +232,28 @@ def _sizes(sides: list[tuple[int, int]]) -> Sizes | None:
     return Sizes(shorter[0], shorter[len(shorter) // 2], shorter[-1], max(longer for _, longer in sides))
 
 
-def _require_something_left(before: Index, after: Index) -> None:
+def _held(index: Index, pixels: Mapping[int, np.ndarray]) -> list[str]:
+    """A line for each of the first training masks: the values in its file, or where it has none, the classes in it."""
+    assert isinstance(index.annotations, Masks)
+    source = index.annotations.source
+    source = source.beneath if isinstance(source, KeptMasks) else source
+    positions = [position for position in index.positions("train").tolist() if position in pixels]
+    lines = []
+    for position in positions[:_SHOWN]:
+        if isinstance(source, MaskFiles):
+            held = source.held(position)
+        else:
+            held = listed(index.class_names[label] for label in np.flatnonzero(pixels[position])) or "nothing"
+        lines.append(f"{source.name(position)}: {held}")
+    return lines + ([f"... and {len(positions) - _SHOWN} more"] if len(positions) > _SHOWN else [])
+
+
+def _require_something_left(before: Index, after: Index, what: str) -> None:
     for split, held in after.splits.items():
         if not len(held):
-            raise DataError(f"None of the {len(before.splits[split])} pictures of the {split} split can be decoded.")
+            raise DataError(f"None of the {len(before.splits[split])} pictures of the {split} split can be {what}.")
     if "train" in after.splits and not isinstance(after.annotations, Masks):
         then, now = before.class_counts("train"), after.class_counts("train")
         lost = [name for name in now if then[name] and not now[name]]
         if lost:
-            raise DataError(f"None of the {then[lost[0]]} training pictures of the class {lost[0]!r} can be decoded.")
+            raise DataError(f"None of the {then[lost[0]]} training pictures of the class {lost[0]!r} can be {what}.")

@@ -72,7 +72,7 @@ class Coding:
             what, shown, there = "value", listed(unknown), _ranges(self.values)
         else:
             what, there = "colour", listed((f"({r} {g} {b})" for r, g, b in self.colours), most=4)
-            shown = listed((f"({key >> 16} {key >> 8 & 255} {key & 255})" for key in unknown), most=4)
+            shown = _colours(found)
         plural = "s" if len(unknown) > 1 else ""
         return (
             f"{name}: the {what}{plural} {shown} ({len(found)} pixels) mean{'' if plural else 's'} no class; expected {there}. "
@@ -101,6 +101,14 @@ class MaskFiles:
         name = self.names[position]
         with open_mask(self.root / name, name) as image:
             return torch.from_numpy(self.coding.labels(image, name))
+
+    def held(self, position: int) -> str:
+        """The values or colours in the file, in words; raises `ImageError`."""
+        name = self.names[position]
+        with open_mask(self.root / name, name) as image:
+            if self.coding.colours is None:
+                return listed(np.unique(values_of(image, name)))
+            return _colours(_colours_of(image, name))
 
     def digest(self, position: int) -> str:
         """Of the file's bytes and of what they mean; read once."""
@@ -146,8 +154,7 @@ def values_of(image: Image.Image, name: str) -> NDArray[np.uint16]:
         pixels = pixels[..., 0]
     elif image.mode in ("RGB", "RGBA"):
         if (pixels[..., :1] != pixels[..., 1:3]).any():
-            colours = np.unique(_packed_pixels(pixels))
-            shown = listed((f"({key >> 16} {key >> 8 & 255} {key & 255})" for key in colours.tolist()), most=4)
+            shown = _colours(_packed_pixels(pixels))
             raise ImageError(
                 f"{name}: the mask has colours, {shown}, and nothing says which class each of them means. Put a table with the "
                 "columns name,r,g,b beside the folders, classes.csv, or save the numbers of the classes instead."
@@ -182,6 +189,11 @@ def _colours_of(image: Image.Image, name: str) -> NDArray[np.int64]:
 def _packed_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
     return red << 16 | green << 8 | blue
+
+
+def _colours(packed: NDArray[np.integer]) -> str:
+    """The first colours among some that are one number each, in words."""
+    return listed((f"({key >> 16} {key >> 8 & 255} {key & 255})" for key in np.unique(packed).tolist()), most=4)
 
 
 def _packed(colour: Colour) -> int:

@@ -27,8 +27,8 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
     - train and val, or all three: nothing is changed.
 
     `val` and `test` are shares of the pictures that are divided (0..1, together below 1). Raises `DataError` when there are
-    splits and none of them is for training, when there are fewer than two classes, or a class without training pictures; of
-    pictures with boxes, when there is no box to train on. What is in masks is for a check before training to say.
+    splits and none of them is for training, when pictures with a class each have fewer than two classes, or a class without
+    training pictures; of pictures with boxes, when there is no box to train on. What is in masks is for a check before training to say.
     """
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise ConfigError(
@@ -39,7 +39,6 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
         _require_trainable(divided)
         return divided
     if isinstance(index.annotations, Masks):
-        _require_two(index.class_names)
         return divided
     return _with_absent_classes(divided)
 

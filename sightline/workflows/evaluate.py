@@ -38,7 +38,7 @@ from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
 from sightline.training.runlog import Listener, Silence
-from sightline.workflows.pictures import THERE, evaluation_samples, task_of
+from sightline.workflows.pictures import THERE, evaluation_samples, once_said, task_of
 
 BATCH = 64
 SHOWN = 12
@@ -126,13 +126,14 @@ def readable_pictures(
     split = split or next((name for name in ("test", "val") if name in index.splits), ALL)
     positions = np.arange(len(index)) if split == ALL else index.positions(split)
     max_bad = header.recipe.get("data", {}).get("max_bad", 0.01)
-    for line in index.faults.lines:
-        listener.say(line)
-    index.faults.require_few(max_bad, settable=False)
-    report = check(index, positions)
-    for fault in report.faults:
-        listener.say(f"unreadable: {fault.name}: {fault.reason}")
-    readable = report.without_faults(index.divided({"test": positions}), max_bad)
+    once_said(index.faults.lines, lambda: index.faults.require_few(max_bad, settable=False), listener)
+    report, divided = check(index, positions), index.divided({"test": positions})
+    readable = once_said(
+        [str(fault) for fault in report.faults],
+        lambda: report.without_faults(divided, max_bad),
+        listener,
+        "unreadable: ",
+    )
     return ReadablePictures(
         index=readable,
         positions=readable.positions("test"),

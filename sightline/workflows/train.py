@@ -30,7 +30,7 @@ from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
 from sightline.workflows.network import new_network, published, resumed_network, told
-from sightline.workflows.pictures import create_task, evaluation_samples, training_samples
+from sightline.workflows.pictures import create_task, evaluation_samples, once_said, training_samples
 from sightline.workflows.plan import check_processes, complete, with_task
 
 
@@ -133,7 +133,7 @@ def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
         index = read_splits(read(Path(config.data.path), config.data.format), run / "splits.csv")
         report = check(index)
         if report.faults:
-            raise DataError(f"{report.faults[0].name}: {report.faults[0].reason}. It was readable when {run} began.")
+            raise DataError(f"{report.faults[0]}. It was readable when {run} began.")
         index = report.without_faults(index)
         check_processes(config, here.size)
         shape = read_shape(kept["preprocessing"])
@@ -208,22 +208,16 @@ def _absolute(weights: str) -> str:
 
 def _check_annotations(index: Index, config: RunConfig, listener: Listener, here: World) -> None:
     """Say all that is wrong with them, and stop where it is too much."""
-    if here.is_first:
-        for line in index.faults.lines:
-            listener.say(line)
-        if index.faults.bad_boxes:
-            listener.say(
-                f"{index.faults.bad_boxes} of {index.faults.boxes} {index.faults.called} are bad and left out."
-            )
-    index.faults.require_few(config.data.max_bad)
+    faults, listener = index.faults, listener if here.is_first else Silence()
+    once_said(faults.lines, lambda: faults.require_few(config.data.max_bad), listener)
+    if faults.bad_boxes:
+        listener.say(f"{faults.bad_boxes} of {faults.boxes} {faults.called} are bad and left out.")
 
 
 def _checked(index: Index, config: RunConfig, listener: Listener, here: World) -> tuple[Index, Report]:
     report = check(index)
-    if here.is_first:
-        for fault in report.faults:
-            listener.say(f"unreadable: {fault.name}: {fault.reason}")
-    return report.without_faults(index, config.data.max_bad), report
+    lines, listener = [str(fault) for fault in report.faults], listener if here.is_first else Silence()
+    return once_said(lines, lambda: report.without_faults(index, config.data.max_bad), listener, "unreadable: "), report
 
 
 def _say_plan(index: Index, config: RunConfig, said: list[str], listener: Listener) -> None:

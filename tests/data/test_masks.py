@@ -62,8 +62,6 @@ def test_an_index_of_masks(make_index: Callable[..., Index], tmp_path: Path) -> 
     assert read_splits(whole, path).positions("val").tolist() == divided.positions("val").tolist()
     with pytest.raises(DataError, match=r"2 with other masks \(first: picture 0\)"):
         read_splits(replace(whole, annotations=drawn(*[[1, 1]] * 2, *[[0, 1]] * 6)), path)
-    with pytest.raises(DataError, match="one class only"):
-        with_splits(replace(whole, class_names=("a",)))
     with pytest.raises(DataError, match="256 classes; masks can tell 255 apart"):
         replace(whole, class_names=tuple(map(str, range(256))))
 
@@ -125,8 +123,30 @@ def test_bad_masks_are_named_and_left_out(masked: Index, tmp_path: Path) -> None
 def test_masks_of_one_class_cannot_be_learned(masked: Index, tmp_path: Path) -> None:
     for file in (tmp_path / "masks").iterdir():
         Image.fromarray(np.full((4, 5), 1, np.uint8)).save(file)
-    with pytest.raises(DataError, match=r"pixels of one class only \(b\)"):
+    with pytest.raises(
+        DataError, match=r"of one class only \(b\): .* What they hold:\nmasks/0\.png: 1\n(.*\n){4}\.\.\. and 25 more$"
+    ):
         check(masked).without_faults(masked)
+    for file in (tmp_path / "masks").iterdir():
+        Image.fromarray(np.full((4, 5), IGNORED, np.uint8)).save(file)
+    with pytest.raises(DataError, match=r"have no pixels of a known class: .*\nmasks/0\.png: 255\n"):
+        check(masked).without_faults(masked)
+    memory = replace(masked, annotations=drawn(*[[0] * 5] * 40))
+    pixels = {at: np.array([5, 0, 0]) for at in range(40)}
+    with pytest.raises(DataError, match=r"\nthe mask of picture 0: a\n"):
+        replace(check(masked), pixels=pixels).without_faults(memory)
+
+
+def test_what_colours_masks_hold_is_said(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[(1, 2, 3), (0, 0, 0)]], np.uint8)).save(tmp_path / "a.png")
+    assert MaskFiles(tmp_path, ["a.png"], Coding({}, {(0, 0, 0): 0})).held(0) == "(0 0 0), (1 2 3)"
+
+
+def test_a_split_without_a_usable_mask_is_not_called_undecodable(masked: Index, tmp_path: Path) -> None:
+    for at in range(30, 40):
+        Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / f"masks/{at}.png")
+    with pytest.raises(DataError, match="None of the 10 pictures of the val split can be used, for themselves or for"):
+        check(masked).without_faults(masked, 0.9)
 
 
 def test_closeness_is_kept_for_the_positions_asked_for() -> None:

@@ -176,7 +176,7 @@ def test_bad_boxes_are_named_and_too_many_stop(discs: Path, tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"boxes .* bad; 1.00% may be lost") as stopped:
         train(path, name="a", out=tmp_path, listener=lines, **QUICK)
     assert str(stopped.value).count(".xml line") >= 2
-    assert sum(".xml line" in line for line in lines.said) >= 2
+    assert not any(".xml line" in line for line in lines.said)  # the error names them
     assert not (tmp_path / "a").exists()
 
 

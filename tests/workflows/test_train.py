@@ -166,12 +166,13 @@ def test_bad_pictures_stop_the_training_unless_few_enough(tmp_path: Path) -> Non
     (data / "train" / "red" / "0.png").write_bytes(b"")
     (data / "train" / "red" / "1.png").write_text("not a picture")
     heard = Heard()
-    with pytest.raises(DataError, match=r"2 of 42 pictures .*cannot be decoded"):
+    with pytest.raises(DataError, match=r"2 of 42 pictures .*cannot be decoded.*\n.*red/0\.png: the file is empty"):
         train(data, name="a", out=tmp_path, listener=heard, **QUICK)
-    assert [line for line in heard.lines if "red/0.png" in line]
+    assert not [line for line in heard.lines if "red/0.png" in line]  # not twice
     settings = {**QUICK, "training": {"epochs": 1}, "data": {"image_size": 16, "max_bad": 0.1}}
     result = train(data, name="b", out=tmp_path, listener=heard, **settings)
     assert any("2 of 42 pictures" in line for line in heard.lines)
+    assert "unreadable: train/red/0.png: the file is empty." in heard.lines
     assert json.loads((result.run / "data.json").read_text())["pictures"]["train"] == 28
 
 
