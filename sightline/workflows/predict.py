@@ -5,7 +5,7 @@ import glob
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from sightline.data.decode import decode_file
-from sightline.data.formats.mask_folder import label_colours
+from sightline.data.formats.mask_folder import CLASSES, class_file, label_colours
 from sightline.errors import ImageError, InputError
 from sightline.files import require_free, write_atomic
 from sightline.inference.draw import Tile, contact_sheet, write_png
@@ -59,6 +59,8 @@ class Row:
     """(class name, share of the picture's pixels) of a segmenter, largest first; classes without a pixel are left out."""
     mask: Tensor | None = None
     """(H, W) uint8, 0..K-1: the class of each pixel, of a segmenter."""
+    mask_file: str | None = None
+    """Where `write_predictions` puts the mask."""
     error: str | None = None
     """Why it could not be read."""
 
@@ -117,18 +119,22 @@ def find_pictures(inputs: Sequence[str | Path]) -> list[Path]:
 def write_predictions(result: PredictResult, out: Path, overwrite: bool = False) -> list[Path]:
     """Write rows to `out` (.csv or .jsonl) and a sheet of pictures beside it (.png); the paths written.
 
-    A segmenter's masks go into a folder beside it, `out` without its ending: a PNG file each, whose values are the labels.
-    Raises `InputError` for another ending, when a file is there already and `overwrite` is not set, and always when a file would
-    replace a picture that was looked at or masks would come among such pictures.
+    A segmenter's masks go into a folder beside it, `out` without its ending: a PNG file each, whose values are the labels, and
+    classes.yaml with their names, as `sightline.data.formats.mask_folder` reads it. Raises `InputError` for another ending, when a
+    file is there already and `overwrite` is not set, and always when a file would replace a picture that was looked at or masks
+    would come among such pictures.
     """
     tables = {"classification": _csv, "detection": _csv_of_objects, "segmentation": _csv_of_shares}
     writers = {".csv": tables[result.task], ".jsonl": _json_lines}
     if out.suffix.lower() not in writers:
         raise InputError(f"--out {out}: expected a name that ends in .csv or .jsonl.")
-    sheet, masks = out.with_suffix(".png"), _mask_files(result.rows, out.with_suffix(""))
-    _require_apart([Path(row.path) for row in result.rows], out, [sheet, *masks])
+    sheet, folder = out.with_suffix(".png"), out.with_suffix("")
+    result = replace(result, rows=_with_mask_files(result.rows, folder))
+    masks = {Path(row.mask_file): row.mask for row in result.rows if row.mask_file is not None and row.mask is not None}
+    beside = [*masks, folder / CLASSES] if masks else []
+    _require_apart([Path(row.path) for row in result.rows], out, [sheet, *beside])
     if not overwrite:
-        require_free((out, sheet, *masks))
+        require_free((out, sheet, *beside))
     write_atomic(out, writers[out.suffix.lower()](result).encode(errors="backslashreplace"))
     readable = [row for row in result.rows if row.error is None]
     if not readable:
@@ -137,9 +143,11 @@ def write_predictions(result: PredictResult, out: Path, overwrite: bool = False)
         labels = Image.fromarray(mask.numpy())
         labels.putpalette(label_colours())  # to be seen; the values are the labels
         write_png(file, labels)
+    if masks:
+        write_atomic(folder / CLASSES, class_file(result.class_names))
     drawn = {"classification": _sheet_of_labels, "detection": _sheet_of_objects, "segmentation": _sheet_of_masks}
     write_png(sheet, drawn[result.task](readable, result))
-    return [out, *masks, sheet]
+    return [out, *beside, sheet]
 
 
 def as_object(row: Row, task: str) -> dict[str, Any]:
@@ -150,6 +158,7 @@ def as_object(row: Row, task: str) -> dict[str, Any]:
         found = {"objects": [asdict(entry) for entry in row.objects]}
     else:
         found = {"shares": [{"label": name, "share": share} for name, share in row.shares]}
+        found |= {} if row.mask_file is None else {"mask": row.mask_file}
     return {"path": row.path, **found, "error": row.error}
 
 
@@ -196,15 +205,18 @@ def _require_apart(pictures: Sequence[Path], out: Path, files: Sequence[Path]) -
         )
 
 
-def _mask_files(rows: Sequence[Row], folder: Path) -> dict[Path, Tensor]:
-    """The masks of a segmenter, in files named after their pictures; of two pictures of one name the second gets a number."""
-    files: dict[Path, Tensor] = {}
+def _with_mask_files(rows: Sequence[Row], folder: Path) -> list[Row]:
+    """Files for the masks of a segmenter, named after their pictures; of two pictures of one name the second gets a number."""
+    taken: set[str] = set()
+    placed = []
     for row in rows:
         if row.mask is not None:
             stem = Path(row.path).stem
-            numbered = (folder / f"{stem}{'' if number == 1 else f'_{number}'}.png" for number in count(1))
-            files[next(file for file in numbered if file not in files)] = row.mask
-    return files
+            numbered = (str(folder / f"{stem}{'' if number == 1 else f'_{number}'}.png") for number in count(1))
+            row = replace(row, mask_file=next(file for file in numbered if file not in taken))
+            taken.add(str(row.mask_file))
+        placed.append(row)
+    return placed
 
 
 def _sheet_of_masks(rows: Sequence[Row], result: PredictResult) -> Image.Image:
@@ -256,14 +268,14 @@ def _csv_of_objects(result: PredictResult) -> str:
 
 
 def _csv_of_shares(result: PredictResult) -> str:
-    """A line for each class in a picture, with its share of the pixels."""
+    """A line for each class in a picture, with its share of the pixels, and where the mask is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "share", "error"])
+    writer.writerow(["path", "label", "share", "mask", "error"])
     for row in result.rows:
-        writer.writerows([row.path, name, f"{share:.6f}", ""] for name, share in row.shares)
+        writer.writerows([row.path, name, f"{share:.6f}", row.mask_file, ""] for name, share in row.shares)
         if row.error is not None:
-            writer.writerow([row.path, "", "", row.error])
+            writer.writerow([row.path, "", "", "", row.error])
     return text.getvalue()
 
 

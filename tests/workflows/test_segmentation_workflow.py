@@ -23,7 +23,7 @@ from sightline.ops.images import stretched
 from sightline.structures import Windows
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.plan import with_task
-from sightline.workflows.predict import predict, write_predictions
+from sightline.workflows.predict import PredictResult, Row, predict, write_predictions
 from sightline.workflows.train import TrainResult, resume, train
 from tests.workflows.discs import Lines
 
@@ -96,7 +96,8 @@ def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, disc
             assert tuple(row.mask.shape) == (picture.height, picture.width)
         assert sum(share for _, share in row.shares) == pytest.approx(1, abs=1e-4)
     written = write_predictions(result, tmp_path / "found.csv")
-    assert [path.name for path in written] == ["found.csv", "0.png", "1.png", "2.png", "3.png", "found.png"]
+    masks = ["0.png", "1.png", "2.png", "3.png"]
+    assert [path.name for path in written] == ["found.csv", *masks, "classes.yaml", "found.png"]
     with Image.open(tmp_path / "found" / "0.png") as mask:
         assert np.array_equal(np.asarray(mask), result.rows[0].mask)
     with pytest.raises(InputError, match="exists already"):
@@ -106,6 +107,33 @@ def test_predict_gives_a_mask_of_each_pictures_own_size(found: TrainResult, disc
     with pytest.raises(InputError, match=r"2\.png exists already"):
         write_predictions(result, tmp_path / "again.csv")
     assert not (tmp_path / "again.csv").exists()  # all or nothing
+
+
+def test_predicted_masks_are_named_in_the_table_and_become_a_data_set(tmp_path: Path) -> None:
+    rows = []
+    for number, mask in enumerate(([[0, 1, 1]], [[2, 0, 0]])):
+        (tmp_path / "new" / "images").mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "new" / "images" / f"{number}.png"
+        Image.new("RGB", (3, 1)).save(path)
+        rows.append(Row(path=str(path), shares=[("no", 1.0)], mask=torch.tensor(mask, dtype=torch.uint8)))
+    result = PredictResult(
+        task="segmentation", class_names=("no", "255", "Ä: b"), rows=[*rows, Row(path="c.png", error="torn")]
+    )
+    folder = tmp_path / "found"
+    write_predictions(result, tmp_path / "found.csv")
+    table = (tmp_path / "found.csv").read_text().splitlines()
+    assert table[0] == "path,label,share,mask,error"
+    assert [line.split(",")[3] for line in table[1:]] == [str(folder / "0.png"), str(folder / "1.png"), ""]
+    write_predictions(result, tmp_path / "found.jsonl", overwrite=True)
+    lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert [line.get("mask") for line in lines] == [str(folder / "0.png"), str(folder / "1.png"), None]
+    (folder / "classes.yaml").rename(tmp_path / "new" / "classes.yaml")
+    folder.rename(tmp_path / "new" / "masks")
+    index = read(tmp_path / "new")
+    assert (index.format, index.class_names, index.faults.lines) == ("mask folder", result.class_names, ())
+    assert isinstance(index.annotations, Masks)
+    for position, row in enumerate(rows):
+        assert torch.equal(index.annotations.target(position).mask, row.mask)
 
 
 @pytest.mark.slow

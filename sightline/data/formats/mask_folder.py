@@ -16,6 +16,7 @@ Classes are named by that table, a YAML file or classes.txt (see `mask_classes`)
 files without loss are read as well.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ from sightline.files import storage_error, write_atomic
 from sightline.structures import IGNORED
 
 NAME = "mask folder"
-_NAMES = "classes.yaml"
+CLASSES = "classes.yaml"
+"""The file that names the classes, in what is written."""
 
 
 def recognises(path: Path) -> bool:
@@ -106,9 +108,14 @@ def write(index: Index, path: Path) -> Path:
             image.save(folder / f"{copied.stem}.png")
     except OSError as error:
         raise storage_error(path, error) from error
-    content = {"names": dict(enumerate(index.class_names)), "ignore": IGNORED}
-    write_atomic(path / _NAMES, yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
+    write_atomic(path / CLASSES, class_file(index.class_names))
     return path
+
+
+def class_file(class_names: Sequence[str]) -> bytes:
+    """What `CLASSES` says of masks whose values are 0..K-1, or `IGNORED`."""
+    content = {"names": dict(enumerate(class_names)), "ignore": IGNORED}
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode()
 
 
 def label_colours() -> list[int]:
