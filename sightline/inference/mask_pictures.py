@@ -75,15 +75,24 @@ def with_names(picture: Image.Image, labels: Tensor, class_names: Sequence[str])
     draw, scale = ImageDraw.Draw(picture), picture.width / mask.shape[1]
     if len(class_names) <= 2:
         return picture
+    boxes = ndimage.find_objects(mask)
     for label in set(np.unique(mask).tolist()) - {0, IGNORED}:
-        parts, _ = ndimage.label(np.pad(mask == label, 1))
+        rows, columns = boxes[label - 1]
+        of_class = mask[rows, columns] == label
+        if of_class.sum() * scale**2 < NAMED_PIXELS:
+            continue
+        parts, _ = ndimage.label(of_class)
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
         if sizes.max() * scale**2 < NAMED_PIXELS:
             continue
-        inside = ndimage.distance_transform_edt(parts == sizes.argmax())
+        largest = int(sizes.argmax())
+        down, across = ndimage.find_objects(parts)[largest - 1]
+        # The ring around the region is no part of it, so no pixel farther away can be the nearest one outside.
+        inside = ndimage.distance_transform_edt(np.pad(parts[down, across] == largest, 1))
         y, x = np.unravel_index(int(inside.argmax()), inside.shape)
-        place = (float(x) - 0.5) * scale, (float(y) - 0.5) * scale
+        left, top = columns.start + across.start, rows.start + down.start
+        place = (float(left + x) - 0.5) * scale, (float(top + y) - 0.5) * scale
         draw.text(place, class_names[label], fill=PAPER, font=font, anchor="mm", stroke_width=2, stroke_fill=INK)
     return picture
 
@@ -131,6 +140,8 @@ def _legend(rows: Sequence[MaskedPicture], class_names: Sequence[str], known: bo
     masks = [mask for row in rows for mask in (row.labels, row.truth) if mask is not None]
     seen = {label for mask in masks for label in np.unique(mask.numpy()).tolist()}
     entries = [(_colour(label), class_names[label]) for label in sorted(seen - {0, IGNORED})]
+    if IGNORED in seen:
+        entries.append((UNKNOWN, "not known, not measured"))
     if known:
         entries += [(TOO_MUCH, "error: too much"), (MISSED, "error: missed or another class")]
     font = ImageFont.load_default(DETAIL_SIZE)
@@ -149,11 +160,13 @@ def _legend(rows: Sequence[MaskedPicture], class_names: Sequence[str], known: bo
 
 def _painted(image: Tensor, colours: dict[int, str], kinds: Pixels) -> Image.Image:
     pixels = image.permute(1, 2, 0).numpy().astype(np.float32)
-    rim = _rim(kinds)
+    table, coloured = np.zeros((256, 3), np.float32), np.zeros(256, np.bool_)
     for kind, colour in colours.items():
-        inside, edge = kinds == kind, (kinds == kind) & rim
-        pixels[inside] = (1 - MIXED) * pixels[inside] + MIXED * np.array(rgb(colour), np.float32)
-        pixels[edge] = rgb(colour)
+        table[kind], coloured[kind] = rgb(colour), True
+    inside = coloured[kinds]
+    edge = inside & _rim(kinds)
+    pixels[inside] = (1 - MIXED) * pixels[inside] + MIXED * table[kinds[inside]]
+    pixels[edge] = table[kinds[edge]]
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 

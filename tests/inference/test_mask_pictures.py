@@ -3,9 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from sightline.inference.colours import CLASS_COLOURS, class_colour, rgb
-from sightline.inference.mask_pictures import MISSED, TOO_MUCH, MaskedPicture, errors, mask_sheet, overlay, with_names
+from sightline.inference.mask_pictures import (
+    MISSED,
+    TOO_MUCH,
+    UNKNOWN,
+    MaskedPicture,
+    errors,
+    mask_sheet,
+    overlay,
+    with_names,
+)
 from sightline.structures import IGNORED
 
 NAMES = ("ground", "cell", "rim")
@@ -56,6 +67,43 @@ def test_names_stand_on_their_regions_only_where_classes_are_to_be_told_apart(
     assert set(regions[rows, columns].tolist()) <= {0, 1, 2}
     assert {1, 2} <= set(regions[rows, columns].tolist())
     assert with_names(plain.copy(), mask.clamp(max=1), NAMES[:2]).tobytes() == plain.tobytes()
+
+
+def test_names_are_placed_within_their_regions_boxes_as_in_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the largest region, farthest from its rim; with many classes the whole picture would be gone over for each."""
+    generator = np.random.default_rng(0)
+    mask = np.repeat(np.repeat(generator.integers(0, 9, (6, 8)), 10, 0), 10, 1).astype(np.uint8)
+    mask[generator.random(mask.shape) < 0.02] = 3
+    mask[:, 75:] = IGNORED
+    placed: dict[str, tuple[float, float]] = {}
+    looked_at: list[int] = []
+    distances = ndimage.distance_transform_edt
+
+    def looking(region: np.ndarray) -> np.ndarray:
+        looked_at.append(region.size)
+        return distances(region)
+
+    monkeypatch.setattr(ndimage, "distance_transform_edt", looking)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda _, place, text, **others: placed.update({text: place}))
+    with_names(Image.new("RGB", (160, 120)), torch.from_numpy(mask), [str(label) for label in range(9)])
+    expected = {}
+    for label in range(1, 9):
+        parts, _ = ndimage.label(np.pad(mask == label, 1))
+        inside = distances(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
+        y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+        expected[str(label)] = ((x - 0.5) * 2, (y - 0.5) * 2)
+    assert placed == expected
+    assert max(looked_at) < mask.size / 2
+
+
+def test_the_legend_has_the_grey_of_what_is_not_known(grey: torch.Tensor, mask: torch.Tensor) -> None:
+    def grey_squares(truth: torch.Tensor) -> int:
+        row = MaskedPicture(image=grey, labels=mask.clamp(max=2), truth=truth, title="a")
+        legend = np.asarray(mask_sheet([row], NAMES))[16:36]
+        return int((legend == rgb(UNKNOWN)).all(-1).sum())
+
+    assert grey_squares(mask) == 15 * 15
+    assert grey_squares(mask.clamp(max=2)) == 0
 
 
 def test_a_sheet_has_four_panels_where_the_truth_is_known(grey: torch.Tensor, mask: torch.Tensor) -> None:
