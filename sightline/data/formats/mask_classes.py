@@ -6,7 +6,8 @@ Looked for beside the folders of pictures and masks, in this order:
     *.yaml, *.yml  `names` (or `classes`): [background, nucleus] or {0: background, 7: road}; `ignore: 255` where that is so
     classes.txt    one name a line, for the values 0, 1, ...; also labels.txt and names.txt
 
-Without a file the values are the names. The value 255 is ignored, but for masks that hold 0 and 255 only: these are two classes.
+Without a file the values are the names. The value 255 is ignored, but for masks that hold 0 and 255 only: these are two classes. So are
+masks of 16 bits that hold 0 and 65535 only.
 """
 
 import csv
@@ -31,6 +32,8 @@ NAME_LISTS = ("classes.txt", "labels.txt", "names.txt")
 COLUMNS = ("name", "r", "g", "b")
 BINARY = ("background", "foreground")
 _NO_CLASS = ("ignore", "ignored", "void")
+_WHITE = (IGNORED, 2**16 - 1)
+"""The largest values of 8 and of 16 bits: what is drawn in white."""
 _HALF, _NEARLY = 128, 240
 """Values that no counting from 1 leads to: from half of 255 on, and nearly 255."""
 _LOOKED_AT = 32
@@ -57,14 +60,12 @@ def classes_of(root: Path, masks: Sequence[str], config: Path | None = None) -> 
     file, named, ignored = _named(root, config)
     values = [_values(image, name) for name, image in _opened(root, some)]
     seen = [value for value in values if value]
-    two = ignored is None and _hold_two(seen, set(named) - {0})
+    white = next((white for white in _WHITE if ignored is None and _hold_two(seen, set(named) - {0}, white)), None)
     if file is None:
-        return _two(BINARY, file) if two else _numbered(root, masks, some)
-    if two and set(named) <= {0, 1}:
-        return _two(
-            tuple(named[value] for value in sorted(named))[-2:] if len(named) == 2 else (BINARY[0], *named.values()),
-            file,
-        )
+        return _numbered(root, masks, some) if white is None else _two(BINARY, file, white)
+    if white is not None and set(named) <= {0, 1}:
+        two = tuple(named[value] for value in sorted(named))[-2:] if len(named) == 2 else (BINARY[0], *named.values())
+        return _two(two, file, white)
     names = tuple(dict.fromkeys(named[value] for value in sorted(named)))
     _require_few(names, file)
     coding = {value: names.index(name) for value, name in named.items() if value < 2**16}
@@ -80,20 +81,18 @@ def classes_of(root: Path, masks: Sequence[str], config: Path | None = None) -> 
     return Classes(names, Coding(coding, hint=hint), tuple(note), file)
 
 
-def _hold_two(seen: list[set[int]], classes: set[int]) -> bool:
-    """Whether 255 is a class, not what is ignored: most masks hold nothing but 0 and 255, and none another class that has a name."""
-    two = [found for found in seen if found <= {0, IGNORED}]
+def _hold_two(seen: list[set[int]], classes: set[int], white: int) -> bool:
+    """Whether `white` is a class, not what is ignored: most masks hold nothing but 0 and it, and none another class that has a name."""
+    two = [found for found in seen if found <= {0, white}]
     return (
-        len(two) > len(seen) / 2
-        and any(IGNORED in found for found in two)
-        and not any(found & classes for found in seen)
+        len(two) > len(seen) / 2 and any(white in found for found in two) and not any(found & classes for found in seen)
     )
 
 
-def _two(names: tuple[str, ...], file: Path | None) -> Classes:
-    note = f"The masks hold 0 and 255: these are read as two classes, 0 as {names[0]} and 255 as {names[1]}; nothing is ignored."
+def _two(names: tuple[str, ...], file: Path | None, white: int) -> Classes:
+    note = f"The masks hold 0 and {white}: these are read as two classes, 0 as {names[0]} and {white} as {names[1]}; nothing is ignored."
     hint = " (masks with smooth edges were resized or blurred: save them without)"
-    return Classes(names, Coding({0: 0, IGNORED: 1}, hint=hint), (note,), file)
+    return Classes(names, Coding({0: 0, white: 1}, hint=hint), (note,), file)
 
 
 def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
@@ -108,8 +107,9 @@ def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
             raise DataError(f"{error} The masks that were looked at, {len(some)}, are all like that.") from error
     with ThreadPoolExecutor(8) as pool:
         found: set[int] = set().union(*pool.map(lambda name: _of_file(root, name), masks))
-    if found <= {0, IGNORED} and IGNORED in found:
-        return _two(BINARY, None)
+    for white in _WHITE:
+        if found <= {0, white} and white in found:
+            return _two(BINARY, None, white)
     values = sorted(found - {IGNORED})
     if len(values) > MOST_CLASSES:
         raise DataError(

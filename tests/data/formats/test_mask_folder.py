@@ -149,6 +149,22 @@ def test_zero_and_255_are_two_classes(make_masks: Callable[..., Path]) -> None:
     assert "save them without" in fault.reason
 
 
+def test_zero_and_65535_are_two_classes(make_masks: Callable[..., Path]) -> None:
+    index = read(make_masks([0, 0, 65535], [65535, 0, 0]))
+    assert (index.class_names, index.notes) == (("background", "foreground"), (BINARY_NOTE.replace("255", "65535"),))
+    assert mask_of(index) == [[0, 0, 1]]
+
+
+def test_zero_and_65535_with_names(make_masks: Callable[..., Path]) -> None:
+    index = read(make_masks([0, 0, 65535], [65535, 0, 0], classes__txt="sky\ncell\n"))
+    assert (index.class_names, mask_of(index)) == (("sky", "cell"), [[0, 0, 1]])
+    assert "0 as sky and 65535 as cell" in index.notes[0]
+
+
+def test_65535_beside_other_values_is_a_class_like_them(make_masks: Callable[..., Path]) -> None:
+    assert read(make_masks([0, 7, 65535], [0, 0, 65535], [0, 7, 0])).class_names == ("0", "7", "65535")
+
+
 TWO = {
     "named": ("classes__txt", "sky\ncell\n", ("sky", "cell")),
     "one name": ("classes__txt", "cell\n", ("background", "cell")),
