@@ -65,17 +65,17 @@ class WeightsError(InputError):
 
 
 class UnknownNameError(InputError):
-    """A name that is in none of our tables.
+    """A name that is in none of our tables; `besides` is what else it could have been and is not.
 
     >>> print(UnknownNameError("model", "resnet81", ["resnet18", "resnet34"]))
     Unknown model 'resnet81'. Did you mean 'resnet18'? Known: resnet18, resnet34.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], besides: str = "") -> None:
         names = list(known)
-        nearest = get_close_matches(name, names, n=3, cutoff=0.6)
-        hint = f" Did you mean {' or '.join(repr(n) for n in nearest[:1])}?" if nearest else ""
-        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+        hint = "".join(f" Did you mean {near!r}?" for near in get_close_matches(name, names, n=1, cutoff=0.6))
+        text = f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}."
+        super().__init__(f"{text} {besides}".rstrip())
 
 
 class MissingDependencyError(InputError):

@@ -16,21 +16,26 @@ if TYPE_CHECKING:
 
 def describe(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="The network; `sightline models` lists them.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="The network; `sightline models` lists them. Or a run folder or .safetensors file, for the network in it.",
+            show_default=False,
+        ),
     ],
     image_size: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=1,
-            help="Side of the images in pixels.  [default: as for the published weights or as in the paper, else 224]",
+            help="Side of the images in pixels.  [default: as in the run, for the published weights or in the paper, else 224]",
         ),
     ] = None,
     num_classes: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of classes.  [default: 1000 for a classifier, 90 for a detector, 2 for a segmenter]",
+            help="Number of classes.  [default: those of the run; 1000 for a classifier, 90 for a detector, 2 for a segmenter]",
         ),
     ] = None,
     settings: Annotated[

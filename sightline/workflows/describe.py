@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sightline.checkpoint import Header, load_header, run_weights
 from sightline.errors import InputError, UnknownNameError
 from sightline.files import require_free, write_atomic
 from sightline.models import DETECTORS, MODELS, SEGMENTERS, create_model
@@ -15,7 +16,7 @@ from sightline.report.architecture import Architecture, trace
 from sightline.report.page import draw
 from sightline.report.svg import to_svg
 from sightline.report.unet_figure import draw_unet
-from sightline.structures import Preprocessing, WholePicture
+from sightline.structures import Preprocessing, Shape, WholePicture, Windows
 
 USUAL_SIZE, SIZES = 224, {"unet_2015": 572, "faster_rcnn": 600}
 """Side of the images of a network without published weights, in pixels; of those whose paper says another one."""
@@ -84,6 +85,8 @@ def describe(
 ) -> Description:
     """The layers of the network called `model`, built with `arguments`, for square images; with `out`, drawn into an SVG file.
 
+    In place of a name, `model` may be a run folder or a weights file: its network, classes and size, where no others are given.
+
     `image_size` is that of the published weights when not given, else that of the paper for `unet_2015` and `faster_rcnn` (572
     and 600), else 224. For `unet_2015` it counts the surroundings that get no logits. Without `num_classes` there are as many
     as `create_model` takes. Raises `UnknownNameError` for an unknown model, `InputError` for an argument or a size that it does
@@ -94,16 +97,19 @@ def describe(
     >>> description.architecture.layers[-1].output
     (10,)
     """
+    own, side = {}, None
     if model not in MODELS:
-        raise UnknownNameError("model", model, MODELS)
+        header = _header(model)
+        model, side = header.architecture, _side(header.preprocessing)
+        own = {"num_classes": len(header.class_names), **header.arguments}
     if out is not None:
         if model in DETECTORS:
             raise InputError(
                 f"{model} cannot be drawn: classifiers and U-Nets can. Leave --out away for its table of layers."
             )
         check_out(out, overwrite=overwrite)
-    given = {**({} if num_classes is None else {"num_classes": num_classes}), **(arguments or {})}
-    size = image_size or usual_size(model)
+    given = {**own, **({} if num_classes is None else {"num_classes": num_classes}), **(arguments or {})}
+    size = image_size or side or usual_size(model)
     with torch.device("meta"):
         network = create_model(model, **given)
         architecture = trace(network, size)
@@ -118,10 +124,24 @@ def usual_size(model: str) -> int:
     """Side of the images that a network is described for when none is given, in pixels."""
     if model not in PUBLISHED:
         return SIZES.get(model, USUAL_SIZE)
-    shape = find(model, COCO if model in DETECTORS else DEFAULT).preprocessing
-    if isinstance(shape, WholePicture):
-        return shape.shorter
-    return shape.crop if isinstance(shape, Preprocessing) else shape.side
+    return _side(find(model, COCO if model in DETECTORS else DEFAULT).preprocessing)
+
+
+def _header(run: str) -> Header:
+    """What a run folder or a weights file says of its network; raises `UnknownNameError` where there is neither."""
+    if not Path(run).exists():
+        raise UnknownNameError("model", run, MODELS, f"And there is no run or weights file at {run}.")
+    return load_header(run_weights(Path(run)))
+
+
+def _side(shape: Shape) -> int:
+    match shape:
+        case Preprocessing():
+            return shape.crop
+        case WholePicture():
+            return shape.shorter
+        case Windows():
+            return shape.side
 
 
 def drawing(description: Description) -> str:

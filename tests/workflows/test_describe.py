@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 import sightline
-from sightline.errors import InputError, StorageError, UnknownNameError
+from sightline.checkpoint import Header, save
+from sightline.errors import CheckpointError, InputError, StorageError, UnknownNameError
+from sightline.models import create_model
 from sightline.report.architecture import Architecture
+from sightline.structures import Windows
 from sightline.workflows import describe as workflow
 from sightline.workflows.describe import describe, drawing
 
@@ -103,6 +106,34 @@ def test_the_drawing_is_written_and_not_over_another_file(tmp_path) -> None:
 def test_what_is_given_wrong_is_said(arguments, error, words) -> None:
     with pytest.raises(error, match=words):
         describe(**arguments)
+
+
+def test_a_run_says_which_network_it_is(tmp_path) -> None:
+    network = create_model("unet", num_classes=3, width=4)
+    header = Header(
+        architecture="unet",
+        arguments={"width": 4},
+        task="segmentation",
+        class_names=("a", "b", "c"),
+        preprocessing=Windows(side=48),
+    )
+    save(tmp_path / "run" / "weights" / "best.safetensors", network.state_dict(), header)
+    for given in (tmp_path / "run", tmp_path / "run" / "weights" / "best.safetensors"):
+        description = describe(str(given))
+        assert (description.model, description.arguments) == ("unet", {"num_classes": 3, "width": 4})
+        assert description.image_size == 48
+        assert description.architecture.parameters() == sum(p.numel() for p in network.parameters())
+    other = describe(str(tmp_path / "run"), image_size=32, num_classes=5)
+    assert (other.image_size, other.architecture.layers[-1].output) == (32, (5, 32, 32))
+    with pytest.raises(CheckpointError, match=r"holds no weights/best\.safetensors"):
+        describe(str(tmp_path))
+
+
+def test_what_is_neither_a_network_nor_a_run_is_said_to_be_neither() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"Unknown model 'runs/first'\. Known: .* And there is no run or weights file at runs/"
+    ):
+        describe("runs/first")
 
 
 def test_a_file_that_cannot_be_written_says_so(tmp_path) -> None:

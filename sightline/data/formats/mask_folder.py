@@ -115,7 +115,8 @@ def write(index: Index, path: Path) -> Path:
 def class_file(class_names: Sequence[str]) -> bytes:
     """What `CLASSES` says of masks whose values are 0..K-1, or `IGNORED`."""
     content = {"names": dict(enumerate(class_names)), "ignore": IGNORED}
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode()
+    text: str = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    return text.encode()
 
 
 def label_colours() -> list[int]:
