@@ -16,7 +16,7 @@ help:
 	@echo "make test    set up, then check style and types, run every test"
 	@echo "make check   style and types only"
 	@echo "make fast    the tests that train nothing"
-	@echo "make docs    write the reference pages of verbs and networks from the code"
+	@echo "make docs    write the reference pages of verbs, recipes and networks from the code"
 
 demo: environment
 	$(BIN)/sightline demo --out $(DEMO)

@@ -1,16 +1,22 @@
-"""Write a reference page for each verb from the command line itself: `make docs`.
+"""Write a reference page for each verb from the command line itself, and one for the keys of a recipe: `make docs`.
 
 The pages are kept in the repository; a test compares them with what the code gives.
 """
 
+import ast
+import inspect
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
 from sightline.cli.main import app
+from sightline.config import RunConfig
 
 FOLDER = Path(__file__).parent / "reference" / "cli"
+RECIPE = FOLDER.parent / "recipe.md"
 
 
 def pages() -> dict[str, str]:
@@ -43,15 +49,79 @@ def verb_page(name: str, verb: Any) -> str:
     return "\n".join([*lines, ""])
 
 
+def recipe_page() -> str:
+    """The page of all keys of a recipe, from the dataclasses that read it."""
+    config = RunConfig()
+    sections = [entry.name for entry in fields(RunConfig) if is_dataclass(getattr(config, entry.name))]
+    lines = ["# The keys of a recipe", "", _HEAD, "", *_paragraphs(_RECIPE), *_keys(RunConfig, set(sections))]
+    said = _field_docs(RunConfig)
+    for name in sections:
+        section = type(getattr(config, name))
+        what = inspect.cleandoc(section.__doc__ or "").partition(".")[0]
+        lines += ["", f"## [{name}]", "", *_paragraphs(f"{what}. {said.get(name, '')}"), *_keys(section, set())]
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     """Write every page."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        print(f"wrote {FOLDER / name}")
+    texts = {FOLDER / name: text for name, text in pages().items()} | {RECIPE: recipe_page()}
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
 
 
 _HEAD = "*Made from the code by `make docs`.*"
+
+_RECIPE = """
+A recipe is a TOML file for `sightline train --recipe FILE`; [recipes](../../recipes) has some. Every key may be left out: what has no
+default here is then chosen from the data and said, or not used. Flags stand over the recipe, and `--set SECTION.KEY=VALUE` over both.
+A run folder keeps the recipe that it was trained with, with everything decided, as `recipe.toml`.
+"""
+_WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "table"}
+
+
+def _keys(section: Any, without: set[str]) -> list[str]:
+    """A table of the keys of a section, `without` some."""
+    config, hints, said = section(), get_type_hints(section), _field_docs(section)
+    rows = ["| key | value | default | |", "|---|---|---|---|"]
+    for name in (entry.name for entry in fields(section) if entry.name not in without):
+        default = getattr(config, name)
+        shown = "" if default is None or default in ("", {}) else f"`{_value(default)}`"
+        rows.append(f"| `{name}` | {_cell(_kind(hints[name]))} | {_cell(shown)} | {_cell(said[name])} |")
+    return rows
+
+
+def _field_docs(section: Any) -> dict[str, str]:
+    """The text below each field of a dataclass that has one."""
+    (body,) = ast.parse(inspect.cleandoc(inspect.getsource(section))).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for entry, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(entry, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[ast.unparse(entry.target)] = " ".join(str(after.value.value).split())
+    return found
+
+
+def _kind(hint: Any) -> str:
+    """What a key takes, in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return ", ".join(f"`{_value(argument)}`" for argument in arguments)
+    if origin in (Union, UnionType):
+        return ", ".join(_kind(argument) for argument in arguments if argument is not type(None))
+    if origin is tuple:
+        return "numbers" if Ellipsis in arguments else f"{len(arguments)} numbers"
+    return _WORDS[origin or hint]
+
+
+def _value(value: Any) -> str:
+    """A value as TOML writes it, with as many digits as are needed to know it again."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
 
 
 def _paragraphs(text: str) -> list[str]:

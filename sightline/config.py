@@ -74,7 +74,7 @@ class DataConfig:
     """How often an epoch shows each training picture; chosen when not given: once, and for a segmenter with few pictures, of which
     it sees a window at a time, more often."""
     max_bad: float = 0.01
-    """Largest share of unreadable pictures, or of bad boxes, to go on without, 0..1."""
+    """Largest share of unreadable pictures, or of bad boxes or masks, to go on without, 0..1."""
     workers: int | None = None
     """Processes that read and augment pictures; chosen from the cores and the size of the pictures when not given."""
 

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightline.cli.options import Data, Epochs, Format, Json, Model, Out, Recipe, Settings, composed, given
+from sightline.cli.options import (
+    Backbone,
+    Data,
+    Epochs,
+    Format,
+    Json,
+    Model,
+    Out,
+    Recipe,
+    Settings,
+    Skip,
+    composed,
+    given,
+)
 from sightline.cli.output import duration, print_json, print_table, share
 from sightline.cli.progress import listening
 
@@ -35,6 +48,8 @@ def ablate(
         typer.Option(metavar="NAME", help="train, val or test.  [default: test where there is one, else val]"),
     ] = None,
     model: Model = None,
+    backbone: Backbone = None,
+    skip: Skip = None,
     recipe: Recipe = None,
     epochs: Epochs = None,
     name: Annotated[
@@ -56,6 +71,8 @@ def ablate(
         {
             "DATA": {"data": {"path": data}},
             "--model": {"model": {"name": model}},
+            "--backbone": {"model": {"arguments": {"backbone": backbone}}},
+            "--skip": {"model": {"arguments": {"skip": skip}}},
             "--epochs": {"training": {"epochs": epochs}},
             "--format": {"data": {"format": format_}},
         }

@@ -30,6 +30,19 @@ Model = Annotated[
     ),
 ]
 
+Backbone = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The classifier that faster_rcnn or unet stands on.  [default: chosen]"),
+]
+
+Skip = Annotated[
+    str | None,
+    typer.Option(
+        metavar="concat|add|none",
+        help="How a U-Net's cross connections join, or that there are none.  [default: concat]",
+    ),
+]
+
 Recipe = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A TOML recipe, read first. Flags stand over it, --set over both."),

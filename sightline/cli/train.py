@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.options import Data, Epochs, Format, Json, Model, Out, Recipe, Settings, composed, given
+from sightline.cli.options import (
+    Backbone,
+    Data,
+    Epochs,
+    Format,
+    Json,
+    Model,
+    Out,
+    Recipe,
+    Settings,
+    Skip,
+    composed,
+    given,
+)
 from sightline.cli.output import duration, is_first_process, print_json
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
@@ -19,10 +32,7 @@ def train(
     context: typer.Context,
     data: Data = None,
     model: Model = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The classifier that faster_rcnn or unet stands on.  [default: chosen]"),
-    ] = None,
+    backbone: Backbone = None,
     neck: Annotated[
         str | None,
         typer.Option(
@@ -30,13 +40,7 @@ def train(
             help="Between it and the detector: nothing, so one of its maps is used, or a feature pyramid.  [default: none]",
         ),
     ] = None,
-    skip: Annotated[
-        str | None,
-        typer.Option(
-            metavar="concat|add|none",
-            help="How a U-Net's cross connections join, or that there are none.  [default: concat]",
-        ),
-    ] = None,
+    skip: Skip = None,
     recipe: Recipe = None,
     weights: Annotated[
         str | None,

@@ -27,6 +27,7 @@ class OptimizerConfig:
     weight_decay: float | None = None
     """Per step, on weights of two or more dimensions only. Default 5e-4 for SGD, 0.05 for AdamW."""
     schedule: Literal["cosine", "step", "one-cycle", "constant"] = "cosine"
+    """How the learning rate goes on after the warmup: down along a cosine, in steps, up and down again in one cycle, or not at all."""
     warmup: float = 0.15
     """Share of all steps in which the learning rate rises linearly from near 0, 0..1."""
     final_lr: float = 0.0
@@ -34,6 +35,7 @@ class OptimizerConfig:
     step_at: tuple[float, ...] = (0.5, 0.75)
     """Schedule "step": shares of all steps after which the learning rate is multiplied by `step_factor`."""
     step_factor: float = 0.1
+    """What schedule "step" multiplies by."""
 
     def __post_init__(self) -> None:
         if self.lr is not None and not (self.lr > 0 and math.isfinite(self.lr)):

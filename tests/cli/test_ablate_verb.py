@@ -61,12 +61,14 @@ def called(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_flags_arrive_where_they_belong(cli, called, tmp_path) -> None:
     recipe = tmp_path / "r.toml"
     recipe.write_text("[training]\nepochs = 1\nclip = 0.5\n")
-    words = "ablate cells --over skip=concat,none --seeds 2 --split val --model unet --epochs 7 --name n --out o"
+    words = "ablate cells --over width=8,16 --seeds 2 --split val --model unet --epochs 7 --name n --out o"
+    words += " --backbone resnet34 --skip add"
     assert cli(*words.split(), "--format", "mask folder", "--recipe", recipe, "--set", "optimizer.lr=0.1").code == 0
     config = called.config
     assert (config.data.path, config.data.format, config.model.name) == ("cells", "mask folder", "unet")
     assert (config.training.epochs, config.training.clip, config.optimizer.lr) == (7, 0.5, 0.1)
-    assert called.over == "skip=concat,none"
+    assert config.model.arguments == {"backbone": "resnet34", "skip": "add"}
+    assert called.over == "width=8,16"
     assert called.others == {"seeds": 2, "split": "val", "name": "n", "out": Path("o")}
 
 

@@ -18,8 +18,8 @@ OPTIONS = {
     ],
     "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--format", "--json"],
     "ablate": [
-        "--over", "DATA", "--seeds", "--split", "--model", "--recipe", "--epochs", "--name", "--out", "--set", "--format",
-        "--json",
+        "--over", "DATA", "--seeds", "--split", "--model", "--backbone", "--skip", "--recipe", "--epochs", "--name", "--out",
+        "--set", "--format", "--json",
     ],
     "predict": ["RUN", "PATH...", "--out", "--overwrite", "--json"],
     "explain": [
@@ -61,3 +61,15 @@ def test_the_reference_pages_are_what_the_code_gives() -> None:
     written = reference()
     kept = {path.name: path.read_text() for path in written.FOLDER.glob("*.md")}
     assert kept == written.pages(), "the reference pages are out of date: make docs"
+
+
+def test_the_page_of_recipe_keys_is_what_the_code_gives() -> None:
+    """Every key is there with its text."""
+    written = reference()
+    text = written.recipe_page()
+    assert written.RECIPE.read_text() == text, "the reference pages are out of date: make docs"
+    assert "| `balance` | number | `0` | Class weights from the training masks" in text
+    assert '| `schedule` | `"cosine"`, `"step"`, `"one-cycle"`, `"constant"` | `"cosine"` | How' in text
+    assert "\n## [masks]\n\nHow training pictures with masks are varied. Of pictures with masks.\n" in text
+    empty = [line for line in text.splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert not empty
