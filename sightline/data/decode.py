@@ -27,6 +27,11 @@ from torch import Tensor
 
 from sightline.errors import ConfigError, ImageError
 
+try:
+    import simplejpeg
+except ImportError:  # where there is none of it, Pillow decodes all
+    simplejpeg = None
+
 # Importing the two plugins registers them; Pillow would otherwise import every plugin it has on the first such file.
 FORMATS = (
     "JPEG",
@@ -97,9 +102,11 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> 
         raise ImageError(f"{name}: it has {len(content):,} bytes, more than the limit of {limits.bytes:,}.")
     try:
         with opened(io.BytesIO(content), name, limits) as image:
-            _scale_transparency(image, content)
-            image.load()
-            pixels = _rgb(_upright(image), name)
+            pixels = _upright_jpeg(image, content)
+            if pixels is None:
+                _scale_transparency(image, content)
+                image.load()
+                pixels = _rgb(_upright(image), name)
     except ImageError:
         raise
     except Exception as error:  # what a damaged file makes Pillow raise has no common root
@@ -149,6 +156,24 @@ def opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
     return image
 
 
+def _upright_jpeg(image: Image.Image, content: bytes) -> Tensor | None:
+    """The pixels (H, W, 3) of a JPEG in grey or colour: those that Pillow finds, in two thirds of its time.
+
+    None for anything else, and for what is damaged: Pillow knows what to say of it.
+    """
+    if simplejpeg is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
+        return None
+    try:
+        # Both must read one size in the header: the limits were held against Pillow's.
+        if simplejpeg.decode_jpeg_header(content)[:2] != (image.height, image.width):
+            return None
+        pixels = simplejpeg.decode_jpeg(content, strict=True)
+    except ValueError:
+        return None
+    turn = _turn(image)
+    return torch.from_numpy(pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn)))
+
+
 def _scale_transparency(image: Image.Image, content: bytes) -> None:
     """A PNG names its transparent grey or colour in the file's own bits, and Pillow scales the pixels alone."""
     key = image.info.get("transparency")
@@ -159,6 +184,11 @@ def _scale_transparency(image: Image.Image, content: bytes) -> None:
         image.info["transparency"] = key * 255 // (2**bits - 1)
     elif kind == 2 and bits == 16:
         image.info["transparency"] = tuple(part >> 8 for part in key)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
 
 
 _TURNS = {
@@ -175,11 +205,6 @@ _EXCHANGING = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 """Turns that exchange width and height."""
 _PNG_EXIF = frozenset(("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"))
 """Where the metadata of a PNG may say an orientation."""
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _turn(image)
-    return image if turn is None else image.transpose(turn)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from sightline.data.decode import DEFAULT_LIMITS, opened
+from sightline.data.names import Names
 from sightline.errors import ImageError
 from sightline.structures import IGNORED
 
@@ -85,7 +86,7 @@ class MaskFiles:
 
     def __init__(self, root: Path, names: Sequence[str], coding: Coding) -> None:
         self.root = root
-        self.names = names
+        self.names = Names(names)
         self.coding = coding
         self._digests: dict[int, str] = {}
 

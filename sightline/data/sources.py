@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sightline.data.decode import DecodeLimits, decode_file
 from sightline.data.index import ImageSource
+from sightline.data.names import Names
 
 
 class FileSource:
@@ -19,7 +20,7 @@ class FileSource:
 
     def __init__(self, root: Path, names: Sequence[str], limits: DecodeLimits | None = None) -> None:
         self.root = root
-        self.names = names
+        self.names = Names(names)
         self.limits = limits or DecodeLimits()
 
     def __len__(self) -> int:
@@ -51,7 +52,7 @@ class TensorSource:
         if len(images) != len(names):
             raise ValueError(f"expected as many names as images, got {len(names)} and {len(images)}")
         self.images = images
-        self.names = names
+        self.names = Names(names)
 
     def __len__(self) -> int:
         return len(self.names)

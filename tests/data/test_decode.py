@@ -164,6 +164,37 @@ def test_exif_orientation(format: str, orientation: int) -> None:
     assert np.abs(seen.astype(int) - truth).max() <= 2
 
 
+@pytest.mark.parametrize("size", [(1, 1), (17, 9), (64, 48)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "how", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 3}, {"keep_rgb": True}]
+)
+def test_a_jpeg_has_the_same_pixels_by_either_decoder(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], mode: str, how: dict[str, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    for orientation in (1, 6):
+        file, exif = io.BytesIO(), Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).convert(mode).save(file, "JPEG", exif=exif, **how)
+        with monkeypatch.context() as without:
+            without.setattr("sightline.data.decode.simplejpeg", None)
+            expected = decode(file.getvalue(), "a.jpg")
+        found = decode(file.getvalue(), "a.jpg")
+        assert found.shape[1:] == (size[::-1] if orientation == 1 else size)
+        assert torch.equal(found, expected)
+
+
+def test_a_jpeg_with_damaged_pixels_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, "JPEG")
+    content = file.getvalue()[:-900] + b"\xff\xd9"  # it ends before its last rows, and says so
+    found = decode(content, "a.jpg")
+    monkeypatch.setattr("sightline.data.decode.simplejpeg", None)
+    assert torch.equal(found, decode(content, "a.jpg"))
+
+
 def test_first_picture_of_an_animation() -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     assert pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))[0, 0].tolist() == [255, 0, 0]
