@@ -66,6 +66,9 @@ class TrainingConfig:
     freeze_norm: bool | None = None
     """Keep the batch statistics as they are (batch norm in evaluation mode); chosen from what training starts from when not
     given."""
+    freeze_norm_at: float | None = None
+    """The share of the training, 0..1, from which on they are kept, 1 for never: the weights then learn with the statistics that
+    they are used with (Wu and Johnson 2021, section 4). Chosen when not given: 0.7 for a segmenter, else 1."""
     patience: int = 0
     """Stop after so many epochs without a better validation metric, 0 for never."""
     save_every: int = 0
@@ -86,6 +89,10 @@ class TrainingConfig:
             raise ConfigError(f"training.batch_size: expected 1 or more, got {self.batch_size}.")
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ConfigError(f"training.ema: expected a decay with 0 <= ema < 1, got {self.ema}.")
+        if self.freeze_norm_at is not None and not 0 <= self.freeze_norm_at <= 1:
+            raise ConfigError(
+                f"training.freeze_norm_at: expected a share of the training, 0..1, got {self.freeze_norm_at}."
+            )
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"training.label_smoothing: expected 0 <= value < 1, got {self.label_smoothing}.")
 
@@ -139,7 +146,8 @@ def fit(job: Job, here: World) -> LoopState:
             lr = (job.optimizer.lr or 0.0) * lr_factor(job.optimizer, loop.step, total_steps)
             set_lr(optimizer, lr)
             seed_step(job.seed, loop.step, here.rank)
-            set_mode(model, bool(config.freeze_norm))
+            settled = config.freeze_norm_at is not None and loop.step >= config.freeze_norm_at * total_steps
+            set_mode(model, freeze_norm=settled or bool(config.freeze_norm))
             loss = train_step(job, network, optimizer, next(batches), here)
             if average:
                 average.update(model, loop.step)

@@ -45,6 +45,10 @@ AVERAGED = 1 / 20, 0.99
 statistics of batch norms far from those of the validation pictures: without an average, a segmenter's figures may fall to a third
 from one epoch to the next."""
 
+SETTLED = 0.7
+"""After which share of the training a segmenter's batch norms keep their statistics. Its few windows are unlike each other and unlike
+whole pictures: what normalises a batch of them is not what normalises a picture afterwards."""
+
 RATE_WITHOUT_NORM = 0.15
 """Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
 
@@ -243,6 +247,10 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
         # A few large pictures say less of the statistics than the weights do.
         frozen = config.task == "detection" and published(config.model) is not None
         said.extend(["batch norms keep the statistics of the published weights"] if frozen else [])
+    settled = training.freeze_norm_at
+    if settled is None:
+        settled = SETTLED if config.task == "segmentation" and not frozen else 1.0
+        said.extend([f"batch norms keep their statistics after {settled:.0%} of the training"] if settled < 1 else [])
     ema = training.ema
     if ema is None:
         steps = -(-images // batch_size) * passes * training.epochs
@@ -251,7 +259,14 @@ def _training(config: RunConfig, images: int, size: int, said: list[str]) -> Run
         said.extend([f"a moving average of the weights, decay {ema:g}"] if ema else [])
     return replace(
         config,
-        training=replace(training, batch_size=batch_size, precision=precision, freeze_norm=frozen, ema=ema),
+        training=replace(
+            training,
+            batch_size=batch_size,
+            precision=precision,
+            freeze_norm=frozen,
+            freeze_norm_at=settled,
+            ema=ema,
+        ),
         optimizer=replace(optimizer, lr=lr, weight_decay=decay),
         data=replace(config.data, workers=workers, passes=passes),
     )

@@ -111,6 +111,24 @@ def test_frozen_norms_keep_their_statistics(tmp_path: Path) -> None:
     assert not model.norm.training
 
 
+def test_norms_settle_after_a_share_of_the_training(tmp_path: Path) -> None:
+    """Of eight steps they learn in three; stopped and resumed in between, the same bits."""
+    state = run(tmp_path / "whole", freeze_norm_at=0.375)
+    assert int(state["norm.num_batches_tracked"]) == 3
+    learned = run(tmp_path / "learned")
+    assert int(learned["norm.num_batches_tracked"]) == 8
+    assert not torch.equal(state["norm.weight"], learned["norm.weight"])
+    fit(build_job(tmp_path / "cut", model=Tiny, listener=StopAfter(5), freeze_norm_at=0.375), World())  # type: ignore[arg-type]
+    resumed = run(tmp_path / "cut", freeze_norm_at=0.375)
+    assert all(torch.equal(resumed[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_of_the_training_is_a_share(share: float) -> None:
+    with pytest.raises(ConfigError, match=r"training.freeze_norm_at: expected a share of the training, 0..1"):
+        TrainingConfig(freeze_norm_at=share)
+
+
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
     run(tmp_path, ema=0.9)
     state = tmp_path / "state" / "step-00000008"
