@@ -126,6 +126,16 @@ class Objects:
         """The rows of the picture at `position`."""
         return slice(int(self.offsets[position]), int(self.offsets[position + 1]))
 
+    def rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of the pictures at `positions`, one after the other."""
+        parts = [np.arange(self.offsets[at], self.offsets[at + 1]) for at in positions.tolist()]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    def areas_are_of_boxes(self, rows: NDArray[np.int64]) -> bool:
+        """Whether the areas of those rows are just those of the boxes, to a thousandth."""
+        sides = self.boxes[rows, 2:] - self.boxes[rows, :2]
+        return np.allclose(self.areas[rows], sides[:, 0] * sides[:, 1], rtol=1e-3)
+
     def target(self, position: int) -> DetectionTarget:
         """What a network should find in the picture at `position`."""
         rows = self.rows(position)

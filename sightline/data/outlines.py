@@ -92,6 +92,15 @@ class Outlines:
             inside |= polygon_pixels(polygon, inside.shape)
         return Cutout(top, left, inside)
 
+    def polygons(self, number: int) -> list[NDArray[np.float32]]:
+        """The polygons of an outline, (P, 2) each; none where it is run lengths."""
+        corners, lengths, _ = self._parts(number)
+        return [part.reshape(-1, 2) for part in np.split(corners, np.cumsum(lengths)[:-1])] if len(lengths) else []
+
+    def runs(self, number: int) -> NDArray[np.int64]:
+        """The run lengths of an outline; none where it is polygons."""
+        return self._parts(number)[2].astype(np.int64)
+
     def content(self, number: int) -> bytes:
         """All that an outline is, for telling it from others."""
         return b"".join(part.tobytes() + b"\0" for part in self._parts(number))
@@ -124,6 +133,17 @@ def _of_runs(runs: NDArray[np.int64], size: Size) -> Cutout:
     left, right = int(ends[0]) // height, -(-int(ends[1::2][-1]) // height)
     whole = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height)
     return Cutout(0, left, whole[left:right].T.copy())
+
+
+def runs_of(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The run lengths of the pixels (H, W) of an object, down the columns, outside first.
+
+    >>> runs_of(np.array([[False, True], [True, True]])).tolist(), runs_of(np.array([[True]])).tolist()
+    ([1, 3], [0, 1])
+    """
+    flat = inside.T.ravel()
+    turns = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    return np.diff(np.concatenate([[0] if flat[0] else [], [0], turns, [len(flat)]])).astype(np.int64)
 
 
 class OutlineMasks:

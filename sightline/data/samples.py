@@ -11,6 +11,7 @@ from PIL import Image
 
 from sightline.data.annotations import ClassLabels
 from sightline.data.formats import coco, image_folder, mask_folder
+from sightline.data.formats.copying import require_new
 from sightline.data.index import Index
 from sightline.data.scenes import scenes
 from sightline.data.sources import TensorSource
@@ -71,7 +72,7 @@ def _finished(out: Path, write: Callable[[Path], object]) -> Path:
         raise DataError(
             f"{out} is the folder that you are in: name a new one for the sample data, such as {out / 'sample'}."
         )
-    image_folder.require_new(out)
+    require_new(out)
     unfinished = out.with_name(f".{out.name}.partial")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -70,7 +70,7 @@ def write_splits(index: Index, path: Path) -> Path:
     Of a picture with boxes, the label is how many there are of each class, and a hash that tells when one has moved; of one with
     a mask, a hash of it.
     """
-    return csv_table.write_rows(index, path, [index.source.name(position) for position in range(len(index))])
+    return csv_table.write_rows(index, path, {at: index.source.name(at) for at in range(len(index))})
 
 
 def read_splits(index: Index, path: Path) -> Index:

@@ -1,4 +1,4 @@
-"""The formats in which data sets come; one file each, with `read(path) -> Index` and, where it makes sense, `write`."""
+"""The formats in which data sets come; one file each, with `read(path) -> Index` and mostly `write(index, path)`."""
 
 import shlex
 from collections.abc import Callable
@@ -32,6 +32,23 @@ FORMATS: dict[str, Callable[[Path], Index]] = {
     "coco masks": coco_masks.read,
 }
 """Name -> how it is read. Nothing is recognised as "coco masks": without a name, such files are read for their boxes."""
+
+WRITERS: dict[str, Callable[[Index, Path], tuple[str, ...]]] = {
+    "csv": csv_table.write,
+    "parquet": parquet.write,
+    "idx": idx.write,
+    "image folder": image_folder.write,
+    "coco": coco.write,
+    "voc": voc.write,
+    "yolo": yolo.write,
+    "mask folder": mask_folder.write,
+    "coco masks": coco_masks.write,
+}
+"""Name -> how it is written: `write(index, path)` writes the pictures that are in a split, or all when there are no splits.
+
+`path` is a new or empty folder, of a table (csv) a new file. What comes back are texts, one for each thing that the format could not
+hold. Each raises `DataError` for a target in use, and for annotations that the format has no place for at all.
+"""
 
 _RECOGNISES: dict[str, Callable[[Path], bool]] = {
     "csv": csv_table.recognises,

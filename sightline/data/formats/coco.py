@@ -12,7 +12,6 @@ which `write` adds for difficult objects. Outlines, as polygons or run lengths, 
 take no memory; `coco_masks` reads those. Pictures without annotations are pictures without objects.
 """
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,13 @@ from typing import Any
 from sightline.data.annotations import Objects
 from sightline.data.formats.boxes import Floats, Found
 from sightline.data.formats.coco_files import candidates, files_of
-from sightline.data.formats.coco_json import Entry, WrongError, called, read_files
+from sightline.data.formats.coco_json import Entry, Tables, WrongError, called, read_files, write_files
 from sightline.data.formats.coco_masks import NAME as MASKS
-from sightline.data.formats.image_folder import require_new
-from sightline.data.formats.pictures import below, copy_pictures
+from sightline.data.formats.copying import Copies, require_new, require_plain_names
+from sightline.data.formats.pictures import below
 from sightline.data.index import Index
 from sightline.errors import DataError
-from sightline.files import storage_error, write_atomic
+from sightline.files import storage_error
 
 NAME = "coco"
 
@@ -70,11 +69,13 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     if not isinstance(objects, Objects):
         raise DataError(f"The data set ({index.format}) has no boxes: a COCO data set of this kind is one of boxes.")
     require_new(path)
-    tables: dict[str, tuple[list[Any], list[Any]]] = {split: ([], []) for split in index.splits or ("",)}
+    require_plain_names(index)
+    copies = Copies(index, lambda split, _: path / (split or "images"), by_stem=False)
+    tables: Tables = {split: ([], []) for split in copies.splits}
     try:
-        for copied in copy_pictures(index, lambda split: path / (split or "images")):
+        for copied in copies:
             images, annotations = tables[copied.split]
-            width, height = copied.size
+            width, height = copied.size()
             images.append({"id": len(images) + 1, "file_name": copied.name, "width": width, "height": height})
             for row in range(*objects.rows(copied.position).indices(len(objects.labels))):
                 left, top, right, bottom = objects.boxes[row].tolist()
@@ -89,16 +90,11 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
                 annotations.append({**annotation, "ignore": 1} if objects.difficult[row] else annotation)
     except OSError as error:
         raise storage_error(path, error) from error
-    categories = [{"id": number, "name": name} for number, name in enumerate(index.class_names, start=1)]
-    for split, (images, annotations) in tables.items():
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        write_atomic(path / "annotations" / f"instances_{split or 'default'}.json", text.encode())
-    if objects.difficult.any():
-        return (
-            f"{objects.difficult.sum()} difficult objects are written with `ignore`, which COCO's own tools overwrite.",
-        )
-    return ()
+    write_files(path, tables, enumerate(index.class_names, start=1))
+    written = objects.rows_of(copies.positions)
+    difficult = int(objects.difficult[written].sum())
+    said = f"{difficult} difficult objects are written with `ignore`, which COCO's own tools overwrite."
+    return (*copies.lost(), *([said] if difficult else []))
 
 
 def _edges(raw: Floats, _: Floats) -> Floats:

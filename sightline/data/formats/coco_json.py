@@ -5,7 +5,7 @@ only groups the others, as some tools add, is no class. What objects are is for 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from sightline.data.formats.found import FoundPictures
 from sightline.data.formats.pictures import below
 from sightline.data.index import natural_order
 from sightline.errors import DataError
+from sightline.files import write_atomic
 
 Id = int | float | str
 """Kinds of values that ids come as."""
@@ -46,6 +47,8 @@ Keep = Callable[[Any], Any]
 """What stays of an annotation's outline: it is asked while the file is parsed, so that outlines need not be in memory as lists."""
 Take = Callable[[Entry], None]
 """Takes an annotation; raises `WrongError` for what cannot be used."""
+Tables = dict[str, tuple[list[Any], list[Any]]]
+"""Split, or "" -> its images and its annotations."""
 
 
 def read_files(
@@ -78,6 +81,15 @@ def read_files(
 def called(identity: Any, number: int) -> str:
     """How a line names an entry of a list: by its id, or where it stands."""
     return f"at position {number}" if identity is None else f"{identity!r}"
+
+
+def write_files(path: Path, tables: Tables, categories: Iterable[tuple[int, str]]) -> None:
+    """Write the file of each split, annotations/instances_train.json, with the id and name of each category."""
+    named = [{"id": number, "name": name} for number, name in categories]
+    for split, (images, annotations) in tables.items():
+        content = {"images": images, "annotations": annotations, "categories": named}
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        write_atomic(path / "annotations" / f"instances_{split or 'default'}.json", text.encode())
 
 
 def _load(file: Path, keep: Keep) -> dict[str, Any]:

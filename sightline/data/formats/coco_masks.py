@@ -16,7 +16,7 @@ before training.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 
 from sightline.data.decode import picture_size
 from sightline.data.formats.coco_files import files_of
-from sightline.data.formats.coco_json import Entry, WrongError, read_files
+from sightline.data.formats.coco_json import Entry, Tables, WrongError, read_files, write_files
+from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.found import FoundPictures
 from sightline.data.formats.pictures import below
 from sightline.data.index import Index
 from sightline.data.masks import MOST_CLASSES, Masks
-from sightline.data.outlines import OutlineMasks, Outlines, Size
-from sightline.errors import DataError
+from sightline.data.outlines import Cutout, OutlineMasks, Outlines, Size, runs_of
+from sightline.errors import DataError, ImageError
+from sightline.files import storage_error
+from sightline.structures import IGNORED
 
 NAME = "coco masks"
 BACKGROUND = "background"
@@ -66,6 +69,101 @@ def read(path: Path) -> Index:
         f"{objects.over} outlines reach over the edges of their pictures by more than {OVERHANG:g} px, and are cut there."
     ]
     return index.divided(index.splits, *absent, *found.notes, *(over if objects.over else []))
+
+
+def write(index: Index, path: Path) -> tuple[str, ...]:
+    """Write an index of masks as a COCO data set into `path`, new or empty; what the format cannot hold, one text each.
+
+    Outlines are written as they are, other masks as run lengths, an object for each class in a picture. Raises `DataError` for
+    pictures without masks, and for masks that have not the size of their pictures.
+    """
+    masks = index.annotations
+    if not isinstance(masks, Masks):
+        raise DataError(f"The data set ({index.format}) has no masks: these outlines are a class for each pixel.")
+    if len({BACKGROUND, *index.class_names}) > MOST_CLASSES:
+        raise DataError(f"With {BACKGROUND!r}, which COCO's outlines add, there are more than {MOST_CLASSES} classes.")
+    require_new(path)
+    require_plain_names(index)
+    copies = Copies(index, lambda split, _: path / (split or "images"), by_stem=False)
+    tables: Tables = {split: ([], []) for split in copies.splits}
+    ignored = 0
+    try:
+        for copied in copies:
+            images, annotations = tables[copied.split]
+            width, height = copied.size()
+            images.append({"id": len(images) + 1, "file_name": copied.name, "width": width, "height": height})
+            for label, cutout, segmentation in _drawn(masks, copied.position, (height, width), index.class_names):
+                if label == IGNORED:
+                    ignored += int(cutout.inside.sum())
+                    continue
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": len(images),
+                        "category_id": label + 1,
+                        "segmentation": segmentation,
+                        **_extent(cutout),
+                        "iscrowd": 0,
+                    }
+                )
+    except OSError as error:
+        raise storage_error(path, error) from error
+    used = {annotation["category_id"] for _, annotations in tables.values() for annotation in annotations}
+    categories = [
+        (number, name) for number, name in enumerate(index.class_names, start=1) if name != BACKGROUND or number in used
+    ]
+    write_files(path, tables, categories)
+    lost = copies.lost()
+    if index.class_names[:1] != (BACKGROUND,):
+        lost.append(f"Class 0 of COCO's outlines is {BACKGROUND}; the other classes follow it.")
+    if ignored:
+        lost.append(f"{ignored} pixels that are ignored become {BACKGROUND}: COCO has no sign for them.")
+    return tuple(lost)
+
+
+def _drawn(
+    masks: Masks, position: int, size: Size, class_names: Sequence[str]
+) -> Iterator[tuple[int, Cutout, list[Any] | dict[str, Any]]]:
+    """Label, pixels and outline of each object in a picture, without background; raises `ImageError` for a mask of another size."""
+    source = masks.source
+    if isinstance(source, OutlineMasks):
+        _require_size(source.sizes[position].tolist(), size, source.name(position))
+        for row in range(*source.offsets[position : position + 2].tolist()):
+            number, label = int(source.numbers[row]), int(source.labels[row])
+            polygons = [polygon.ravel().tolist() for polygon in source.outlines.polygons(number)]
+            segmentation = polygons or _packed(source.outlines.runs(number), size)
+            yield (
+                label if masks.mapping is None else int(masks.mapping[label]),
+                source.outlines.cutout(number, size),
+                segmentation,
+            )
+        return
+    mask = masks.target(position).mask.numpy()
+    _require_size(list(mask.shape), size, source.name(position))
+    for label in np.unique(mask).tolist():
+        if label == IGNORED or class_names[label] != BACKGROUND:
+            inside = mask == label
+            yield label, Cutout(0, 0, inside), _packed(runs_of(inside), size)
+
+
+def _require_size(found: list[int], size: Size, name: str) -> None:
+    if tuple(found) != size:
+        raise ImageError(
+            f"{name}: its mask has {found[1]} x {found[0]} pixels, and the picture {size[1]} x {size[0]}. Correct the mask."
+        )
+
+
+def _packed(runs: NDArray[np.int64], size: Size) -> dict[str, Any]:
+    return {"counts": runs.tolist(), "size": list(size)}
+
+
+def _extent(cutout: Cutout) -> dict[str, Any]:
+    """The box around the pixels of an object, and how many there are."""
+    rows, columns = np.flatnonzero(cutout.inside.any(1)), np.flatnonzero(cutout.inside.any(0))
+    if not len(rows):  # an outline between the centres of pixels
+        return {"bbox": [cutout.left, cutout.top, 0, 0], "area": 0}
+    box = [columns[0] + cutout.left, rows[0] + cutout.top, np.ptp(columns) + 1, np.ptp(rows) + 1]
+    return {"bbox": [int(number) for number in box], "area": int(cutout.inside.sum())}
 
 
 class _Kept(NamedTuple):

@@ -11,16 +11,25 @@ further columns are left alone.
 import csv
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.formats.copying import (
+    Copies,
+    numbered_anew,
+    require_new,
+    require_plain_names,
+    unwritten,
+    written_splits,
+)
 from sightline.data.index import SPLIT_ALIASES, Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
-from sightline.files import write_atomic
+from sightline.files import storage_error, write_atomic
 
 NAME = "csv"
 COLUMNS = ("path", "label", "split")
@@ -63,20 +72,40 @@ def read(path: Path) -> Index:
     )
 
 
-def write(index: Index, path: Path) -> Path:
-    """Write an index of files as a table; the files stay where they are.
+def write(index: Index, path: Path) -> tuple[str, ...]:
+    """Write an index as the table `path`, a new file that ends in .csv; what the format cannot hold, one text each.
 
-    Raises `DataError` for pictures that are no files, and for pictures with boxes or masks.
+    Files stay where they are. Other pictures become PNG files in a folder beside the table, which has its name without the ending.
+    Raises `DataError` for pictures with boxes or masks.
     """
     if not isinstance(index.annotations, ClassLabels):
         raise DataError(f"A table has one class for each picture, and this data set ({index.format}) has none.")
-    if not isinstance(index.source, FileSource):
-        raise DataError(
-            f"A table names files, and this data set ({index.format}) has its pictures inside: write an image folder."
-        )
+    if path.suffix.lower() != ".csv":
+        raise DataError(f"A table is a file whose name ends in .csv, and {path} is none: write to {path}.csv.")
+    if path.exists():
+        raise DataError(f"{path} exists already. Choose another name for the table.")
+    require_plain_names(index)
     folder = path.resolve().parent
-    files = [index.source.path(position) for position in range(len(index))]
-    return write_rows(index, path, [_relative(file, folder) for file in files])
+    names: dict[int, str] = {}
+    if isinstance(index.source, FileSource):
+        for held in written_splits(index).values():
+            names.update((position, _relative(index.source.path(position), folder)) for position in held.tolist())
+        lost = unwritten(index)
+    else:
+        pictures = path.with_suffix("")
+        require_new(pictures)
+        copies = Copies(index, lambda split, _: pictures / split, by_stem=False)
+        try:
+            for copied in copies:
+                names[copied.position] = copied.path.relative_to(path.parent).as_posix()
+        except OSError as error:
+            raise storage_error(pictures, error) from error
+        lost = [
+            *copies.lost(),
+            f"The pictures are no files: they are written as PNG into {pictures.name}/, beside the table.",
+        ]
+    write_rows(index, path, names)
+    return (*lost, *numbered_anew(index))
 
 
 def read_rows(path: Path) -> tuple[list[Row], list[str]]:
@@ -105,14 +134,14 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     return rows, notes
 
 
-def write_rows(index: Index, path: Path, names: list[str]) -> Path:
-    """Write the annotations, in one line each, and splits of an index under the given names of its pictures."""
+def write_rows(index: Index, path: Path, names: Mapping[int, str]) -> Path:
+    """Write the annotations, in one line each, and splits of the pictures at the given positions of an index, under those names."""
     split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
     columns = COLUMNS if index.splits else COLUMNS[:2]
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    for position, name in enumerate(names):
+    for position, name in names.items():
         row = (name, index.annotations.summary(position, index.class_names), split_of.get(position, ""))
         table.writerow(row[: len(columns)])
     write_atomic(path, text.getvalue().encode())

@@ -11,23 +11,28 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.formats.copying import require_new, unwritten, written_splits
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 from sightline.errors import DataError
+from sightline.files import storage_error
 
 NAME = "idx"
 LIMIT = 4 * 2**30
 """Most bytes that one file may decompress to."""
 _SPLITS = {"train": "train", "val": "val", "test": "test", "t10k": "test"}
 _UNSIGNED_BYTE = 0x08
+_NAMED = 20
 
 
 def recognises(path: Path) -> bool:
@@ -74,6 +79,39 @@ def read(path: Path) -> Index:
     )
 
 
+def write(index: Index, path: Path) -> tuple[str, ...]:
+    """Write an index of pictures of one size into `path`, new or empty; what the format cannot hold, one text each.
+
+    Colours become the grey that they look like. Raises `DataError` for pictures with boxes or masks, of several sizes, or of more
+    than 256 classes.
+    """
+    if not isinstance(index.annotations, ClassLabels):
+        raise DataError(f"IDX files have one class for each picture, and this data set ({index.format}) has none.")
+    if len(index.class_names) > 256:
+        raise DataError(
+            f"IDX files number 256 classes, and this data set ({index.format}) has {len(index.class_names)}."
+        )
+    require_new(path)
+    splits = written_splits(index)
+    size = tuple(index.source.image(int(next(iter(splits.values()))[0])).shape[1:])
+    coloured = 0
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for split, positions in splits.items():
+            prefix = {"": "train", "test": "t10k"}.get(split, split)
+            labels = index.labels[positions].astype(np.uint8)
+            with _new(path / f"{prefix}-labels-idx1-ubyte.gz", (len(labels),)) as file:
+                file.write(labels.tobytes())
+            with _new(path / f"{prefix}-images-idx3-ubyte.gz", (len(labels), *size)) as file:
+                for position in positions.tolist():
+                    grey, in_colour = _grey(index, position, size)
+                    file.write(grey.tobytes())
+                    coloured += in_colour
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return tuple(_lost(index, coloured, np.concatenate(list(splits.values()))))
+
+
 def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """The uint8 array in an IDX file, compressed if its name ends in .gz; raises `DataError`.
 
@@ -95,6 +133,45 @@ def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{path} announces {' x '.join(map(str, shape))} = {expected:,} values and holds {got}. Fetch it again."
         )
     return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
+
+
+def _new(path: Path, shape: tuple[int, ...]) -> gzip.GzipFile:
+    """A file of that name with a header for so many values, to write them into."""
+    if math.prod(shape) > LIMIT:
+        raise DataError(f"{path.name} would hold {math.prod(shape):,} bytes of values; {LIMIT:,} can be read again.")
+    file = gzip.GzipFile(path, "wb", mtime=0)  # no time in it: the same pictures make the same file
+    file.write(bytes((0, 0, _UNSIGNED_BYTE, len(shape))) + struct.pack(f">{len(shape)}I", *shape))
+    return file
+
+
+def _grey(index: Index, position: int, size: tuple[int, ...]) -> tuple[NDArray[np.uint8], bool]:
+    """A picture (H, W) without its colours, and whether it had some."""
+    picture = index.source.image(position).numpy()
+    if picture.shape[1:] != size:
+        (height, width), here = size, picture.shape[1:]
+        raise DataError(
+            f"{index.source.name(position)} has {here[1]} x {here[0]} pixels, and the first picture {width} x {height}: IDX files hold "
+            "pictures of one size. Write an image folder instead."
+        )
+    if (picture[:1] == picture[1:]).all():
+        return picture[0], False
+    # Pillow's weights of red, green and blue, those of television since 1982.
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))).convert("L")), True
+
+
+def _lost(index: Index, coloured: int, written: NDArray[np.int64]) -> Iterator[str]:
+    """What is not in the files."""
+    yield from unwritten(index)
+    if not index.splits:
+        yield "The data set has no splits; all of it is written as train."
+    if coloured:
+        yield f"{coloured} pictures had colours; only their brightness is written."
+    highest = int(index.labels[written].max())
+    if index.class_names != tuple(map(str, range(highest + 1))):
+        names = ", ".join(f"{label} {name}" for label, name in enumerate(index.class_names[:_NAMED]))
+        more = " ..." if len(index.class_names) > _NAMED else ""
+        yield f"Classes have no names in it; their numbers are {names}{more}."
+    yield "Pictures have no names in it; they are called by file and number."
 
 
 def _header(path: Path, file: BinaryIO, dimensions: int) -> tuple[int, ...]:

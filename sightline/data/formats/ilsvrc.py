@@ -21,7 +21,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from sightline.data.formats.image_folder import Found, entries, is_picture, split_folders
+from sightline.data.formats.image_folder import Found, split_folders
+from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import SPLIT_ALIASES, Index
 from sightline.errors import DataError
 

@@ -14,37 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.formats.copying import Copies, numbered_anew, require_new, require_plain_names
+from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import SPLIT_ALIASES, SPLITS, Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
 from sightline.files import storage_error
 
 NAME = "image folder"
-READ_ENDINGS = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-    ]
-)
-"""Endings of files that are read; what is inside decides how."""
-UNREAD_ENDINGS = frozenset([".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"])
-"""Endings of pictures that no decoder here takes. They count as pictures, so that a check reports them as lost."""
+_LONGEST = 255
+"""Bytes of a name of a folder."""
 
 
 def recognises(path: Path) -> bool:
@@ -67,27 +48,31 @@ def read(path: Path) -> Index:
     return found.index(NAME)
 
 
-def write(index: Index, path: Path) -> Path:
-    """Write an index as an image folder into `path`, which must be new or empty.
+def write(index: Index, path: Path) -> tuple[str, ...]:
+    """Write an index as an image folder into `path`, new or empty; what the format cannot hold, one text each.
 
-    Files are copied byte for byte and keep their names; pictures from elsewhere become PNG files. Pictures that are in
-    no split of a divided index are not written.
+    Files are copied byte for byte and keep their names; pictures from elsewhere become PNG files. Raises `DataError` for pictures
+    with boxes or masks, and for classes that no folder can be called after.
     """
+    if not isinstance(index.annotations, ClassLabels):
+        raise DataError(f"An image folder has one class for each picture, and this data set ({index.format}) has none.")
     require_new(path)
-    splits = index.splits or {"": np.arange(len(index))}
+    require_plain_names(index)
+    names, labels = index.class_names, index.labels
+    unfit = [name for name in names if "/" in name or name.startswith(".") or len(name.encode()) > _LONGEST]
+    if unfit:
+        raise DataError(
+            f"No folder can be called {unfit[0]!r}, as the class is. Write a table (csv), or rename the class."
+        )
+    # Without splits, a class called like one must not hold folders: they would be taken for classes.
+    flat = not index.splits and any(name.lower() in SPLIT_ALIASES for name in names)
+    copies = Copies(index, lambda split, at: path / split / names[labels[at]], flat=flat, by_stem=False)
     try:
-        for split, positions in splits.items():
-            for position in positions.tolist():
-                _write_picture(index, position, path / split / index.class_names[index.labels[position]])
+        for _ in copies:
+            pass
     except OSError as error:
         raise storage_error(path, error) from error
-    return path
-
-
-def require_new(path: Path) -> None:
-    """Raise `DataError` when there is something at `path` that writing a data set would mix with."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataError(f"{path} is not empty. Choose a new folder to write the data set into.")
+    return (*copies.lost(), *numbered_anew(index))
 
 
 @dataclass
@@ -218,15 +203,6 @@ def split_folders(root: Path) -> dict[str, Path]:
     return {split: folders[split] for split in SPLITS if split in folders}
 
 
-def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, in natural order; the file system's own order depends on the machine."""
-    try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: natural_order(entry.name))
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
-
-
 def _walk(folder: Path, skipped: Callable[[os.DirEntry[str], str], None] | None = None) -> Iterator[os.DirEntry[str]]:
     """Everything below `folder` that is not a folder, in natural order."""
     for entry in entries(folder):
@@ -249,22 +225,3 @@ def _is_text(name: str) -> bool:
 
 def _shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file of this name counts as a picture, to be read or to be reported as unreadable."""
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a data set has a million names
-    return (ending in READ_ENDINGS or ending in UNREAD_ENDINGS) and not name.startswith(".")
-
-
-def _write_picture(index: Index, position: int, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(index.source, FileSource):
-        source = index.source.path(position)
-        target = folder / source.name
-        if target.exists():  # two files of one name from different folders
-            target = folder / f"{source.stem}_{position}{source.suffix}"
-        target.write_bytes(source.read_bytes())
-    else:
-        picture = Image.fromarray(index.source.image(position).permute(1, 2, 0).contiguous().numpy())
-        picture.save(folder / f"{position:06d}.png")

@@ -23,10 +23,10 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from sightline.data.formats.image_folder import require_new
+from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.mask_classes import classes_of
 from sightline.data.formats.mask_pairs import Pairs, belongs_together, folders_of
-from sightline.data.formats.pictures import copy_pictures, folders_in
+from sightline.data.formats.pictures import folders_in
 from sightline.data.formats.yolo_config import ENDINGS, is_config
 from sightline.data.index import Index
 from sightline.data.mask_files import MaskFiles
@@ -85,31 +85,34 @@ def read(path: Path) -> Index:
     )
 
 
-def write(index: Index, path: Path) -> Path:
+def write(index: Index, path: Path) -> tuple[str, ...]:
     """Write an index of masks into `path`, new or empty: images/, masks/ as palette PNG, and the names in classes.yaml.
 
-    Pictures are copied as they are. Those that are in no split of a divided index are not written.
+    What the format cannot hold comes back, one text each. Pictures are copied as they are. Masks that cannot be read, or have
+    not the size of their pictures, raise `ImageError`.
     """
     if not isinstance(index.annotations, Masks):
         raise DataError(f"The data set ({index.format}) has no masks: a mask folder is of pictures with a mask each.")
     require_new(path)
+    require_plain_names(index)
+    copies = Copies(index, lambda split, _: path / "images" / split)
     palette = label_colours()
     try:
-        for copied in copy_pictures(index, lambda split: path / "images" / split):
+        for copied in copies:
             mask = index.annotations.target(copied.position).mask
-            if copied.size != (mask.shape[1], mask.shape[0]):
+            if copied.size() != (mask.shape[1], mask.shape[0]):
                 raise ImageError(
                     f"{index.annotations.source.name(copied.position)}: it has not the size of its picture."
                 )
             image = Image.fromarray(mask.numpy())
             image.putpalette(palette)
-            folder = path / "masks" / copied.split
-            folder.mkdir(parents=True, exist_ok=True)
-            image.save(folder / f"{copied.stem}.png")
+            file = path / "masks" / copied.split / f"{copied.stem}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            image.save(file)
     except OSError as error:
         raise storage_error(path, error) from error
     write_atomic(path / CLASSES, class_file(index.class_names))
-    return path
+    return tuple(copies.lost())
 
 
 def class_file(class_names: Sequence[str]) -> bytes:

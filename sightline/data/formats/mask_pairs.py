@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sightline.data.annotations import AnnotationFaults
-from sightline.data.formats.image_folder import entries, is_picture
-from sightline.data.formats.pictures import below, composed, folders_in, pictures_below, split_of, text_of
+from sightline.data.formats.pictures import (
+    below,
+    composed,
+    entries,
+    folders_in,
+    is_picture,
+    pictures_below,
+    split_of,
+    text_of,
+)
 from sightline.data.index import SPLIT_ALIASES
 from sightline.errors import DataError
 

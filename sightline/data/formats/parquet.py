@@ -25,12 +25,16 @@ from torch import Tensor
 
 from sightline.data.annotations import ClassLabels
 from sightline.data.decode import DecodeLimits, decode
+from sightline.data.formats.copying import encoded, own_name, require_new, unwritten, written_splits
 from sightline.data.index import SPLIT_ALIASES, Index, natural_order
 from sightline.errors import DataError, ImageError, MissingDependencyError
+from sightline.files import storage_error
 
 NAME = "parquet"
 KEPT_BYTES = 2**30
 """Encoded pictures that one source keeps in memory, at most (and one row group at least)."""
+GROUP_ROWS = 100
+"""Pictures of a row group as written: so many are read together."""
 
 
 def recognises(path: Path) -> bool:
@@ -68,6 +72,41 @@ def read(path: Path) -> Index:
         format=NAME,
         notes=tuple(notes),
     )
+
+
+def write(index: Index, path: Path) -> tuple[str, ...]:
+    """Write an index into `path`, new or empty, as the hub lays it out; what the format cannot hold, one text each.
+
+    There is one file for each split, data/train-00000-of-00001.parquet. Files are taken byte for byte, other pictures as PNG. Raises
+    `DataError` for pictures with boxes or masks.
+    """
+    pyarrow = _pyarrow()
+    if not isinstance(index.annotations, ClassLabels):
+        raise DataError(f"Parquet files have one class for each picture, and this data set ({index.format}) has none.")
+    require_new(path)
+    features = {"image": {"_type": "Image"}, "label": {"names": list(index.class_names), "_type": "ClassLabel"}}
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    schema = pyarrow.schema(
+        [("image", image), ("label", pyarrow.int64())], {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    try:
+        (path / "data").mkdir(parents=True, exist_ok=True)
+        for split, positions in written_splits(index).items():
+            # A name that says no split is read as a data set that is not divided.
+            file = path / "data" / f"{split or 'pictures'}-00000-of-00001.parquet"
+            with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+                for start in range(0, len(positions), GROUP_ROWS):
+                    writer.write_batch(_rows(index, positions[start : start + GROUP_ROWS].tolist(), schema))
+    except OSError as error:
+        raise storage_error(path, error) from error
+    said = "Pictures are called by file and row; their names are in the column image.path, for other programs."
+    return (*unwritten(index), said)
+
+
+def _rows(index: Index, positions: list[int], schema: Any) -> Any:
+    """Some pictures with their labels, as Arrow holds them."""
+    images = [{"bytes": encoded(index, at), "path": own_name(index, at)} for at in positions]
+    return _pyarrow().record_batch({"image": images, "label": index.labels[positions].tolist()}, schema=schema)
 
 
 class ParquetSource:
@@ -259,5 +298,5 @@ def _pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", "Reading parquet files", "parquet") from error
+        raise MissingDependencyError("pyarrow", "Reading or writing parquet files", "parquet") from error
     return pyarrow

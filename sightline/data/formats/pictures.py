@@ -1,21 +1,36 @@
-"""Picture files of the formats that keep boxes beside them: found by name, listed, and copied."""
+"""Picture files: what counts as one, and how formats that keep annotations beside them find and list them."""
 
 import os
 import re
-import shutil
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
+from sightline.data.index import SPLIT_ALIASES, natural_order
+from sightline.errors import DataError
 
-from sightline.data.decode import picture_size
-from sightline.data.formats.image_folder import entries, is_picture
-from sightline.data.index import SPLIT_ALIASES, Index
-from sightline.data.sources import FileSource
-from sightline.errors import DataError, ImageError
+READ_ENDINGS = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+    ]
+)
+"""Endings of files that are read; what is inside decides how."""
+UNREAD_ENDINGS = frozenset([".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"])
+"""Endings of pictures that no decoder here takes. They count as pictures, so that a check reports them as lost."""
 
 
 class Pictures:
@@ -42,17 +57,10 @@ class Pictures:
         return self._by_stem.get(stem) or self.paths.get(stem) or self.paths.get(composed(name))
 
 
-class Copied(NamedTuple):
-    """A picture that was written."""
-
-    split: str
-    position: int
-    name: str
-    """Of the file, in the folder of its split."""
-    stem: str
-    """The same without the ending, which no other picture in that folder has."""
-    size: tuple[int, int]
-    """Width and height, upright, in pixels."""
+def is_picture(name: str) -> bool:
+    """Whether a file of this name counts as a picture, to be read or to be reported as unreadable."""
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a data set has a million names
+    return (ending in READ_ENDINGS or ending in UNREAD_ENDINGS) and not name.startswith(".")
 
 
 def composed(name: str) -> str:
@@ -68,6 +76,15 @@ def split_of(name: str) -> str:
     """
     words = re.findall(r"[^\W\d_]+", name.lower())
     return next((SPLIT_ALIASES[word] for word in words if word in SPLIT_ALIASES), "")
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, in natural order; the file system's own order depends on the machine."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: natural_order(entry.name))
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
 
 
 def folders_in(folder: Path) -> dict[str, Path]:
@@ -125,37 +142,3 @@ def text_of(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}).") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
-
-
-def copy_pictures(index: Index, folder_of: Callable[[str], Path]) -> Iterator[Copied]:
-    """Write the pictures of all splits, each into the folder of its split (of "" when there are no splits).
-
-    Files are copied byte for byte and keep their names; a name that is taken gets the position behind it. Pictures that are no
-    files become PNG files. Those in no split of a divided index are not written. Raises `ImageError`, `OSError`.
-    """
-    taken: dict[Path, set[str]] = {}
-    for split, positions in (index.splits or {"": np.arange(len(index))}).items():
-        folder = folder_of(split)
-        folder.mkdir(parents=True, exist_ok=True)
-        stems = taken.setdefault(folder, set())
-        for position in positions.tolist():
-            source = index.source.path(position) if isinstance(index.source, FileSource) else None
-            given, ending = (source.stem, source.suffix) if source else (f"{position:06d}", ".png")
-            stem = re.sub(r"[\x00-\x1f]", "_", given).strip()
-            if stem.casefold() in stems:
-                stem = f"{stem}_{position}"
-            stems.add(stem.casefold())
-            target = folder / f"{stem}{ending}"
-            yield Copied(split, position, target.name, stem, _written(index, position, source, target))
-
-
-def _written(index: Index, position: int, source: Path | None, target: Path) -> tuple[int, int]:
-    if source is None:
-        picture = index.source.image(position).permute(1, 2, 0).contiguous().numpy()
-        Image.fromarray(picture).save(target)
-        return picture.shape[1], picture.shape[0]
-    size = picture_size(source)
-    if size is None:
-        raise ImageError(f"{index.source.name(position)}: it cannot be read, so its boxes cannot be written.")
-    shutil.copyfile(source, target)
-    return size

@@ -25,13 +25,13 @@ import numpy as np
 
 from sightline.data.annotations import Objects
 from sightline.data.formats.boxes import Floats, Found
-from sightline.data.formats.image_folder import is_picture, require_new
+from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.pictures import (
     Pictures,
     below,
     composed,
-    copy_pictures,
     folders_in,
+    is_picture,
     read_names,
     split_of,
     start_of,
@@ -99,11 +99,13 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     if not isinstance(index.annotations, Objects):
         raise DataError(f"The data set ({index.format}) has no boxes: a VOC data set is one of boxes.")
     require_new(path)
-    lists: dict[str, list[str]] = {split: [] for split in index.splits}
+    require_plain_names(index)
+    copies = Copies(index, lambda *_: path / "JPEGImages", flat=True)
+    lists: dict[str, list[str]] = {}
     widened = 0
     try:
         (path / "Annotations").mkdir(parents=True)
-        for copied in copy_pictures(index, lambda _: path / "JPEGImages"):
+        for copied in copies:
             content, wider = written(index, index.annotations, copied)
             (path / "Annotations" / f"{copied.stem}.xml").write_bytes(content)
             lists.setdefault(copied.split, []).append(copied.stem)
@@ -113,15 +115,16 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise storage_error(path, error) from error
     write_atomic(path / CLASSES, "".join(f"{name}\n" for name in index.class_names).encode())
-    objects = index.annotations
-    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
-    lost = []
-    if objects.crowd.any():
-        lost.append(
-            f"{objects.crowd.sum()} crowds are written as difficult, with an element iscrowd that other programs ignore."
-        )
-    if not np.allclose(objects.areas, sides[:, 0] * sides[:, 1], rtol=1e-3):
+    objects, rows = index.annotations, index.annotations.rows_of(copies.positions)
+    lost = copies.lost()
+    crowds = int(objects.crowd[rows].sum())
+    if crowds:
+        lost.append(f"{crowds} crowds are written as difficult, with an element iscrowd that other programs ignore.")
+    if not objects.areas_are_of_boxes(rows):
         lost.append("Areas of outlines are not written: VOC has those of boxes only.")
+    uneven = int((objects.boxes[rows] != np.rint(objects.boxes[rows])).any(1).sum())
+    if uneven:
+        lost.append(f"The edges of {uneven} boxes are rounded to whole pixels.")
     if widened:
         lost.append(f"{widened} boxes of a pixel or less are written as two pixels, the least that is not a point.")
     return tuple(lost)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.annotations import Objects
-from sightline.data.formats.pictures import Copied
+from sightline.data.formats.copying import Copied
 from sightline.data.index import Index
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -96,10 +96,11 @@ def written(index: Index, objects: Objects, copied: Copied) -> tuple[bytes, int]
     _append(root, "folder", "JPEGImages")
     _append(root, "filename", copied.name)
     size = _append(root, "size")
-    for side, length in zip(("width", "height", "depth"), (*copied.size, 3), strict=True):
+    width, height = copied.size()
+    for side, length in zip(("width", "height", "depth"), (width, height, 3), strict=True):
         _append(size, side, str(length))
     rows = objects.rows(copied.position)
-    boxes, widened = _whole_pixels(objects.boxes[rows], width=copied.size[0])
+    boxes, widened = _whole_pixels(objects.boxes[rows], width=width)
     columns = (objects.labels[rows], objects.crowd[rows], objects.difficult[rows], boxes)
     for label, crowd, difficult, box in zip(*(column.tolist() for column in columns), strict=True):
         element = _append(root, "object")

@@ -22,12 +22,12 @@ import yaml
 
 from sightline.data.annotations import Objects
 from sightline.data.formats.boxes import Floats, Found
-from sightline.data.formats.image_folder import is_picture, require_new
+from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.pictures import (
     below,
     composed,
-    copy_pictures,
     folders_in,
+    is_picture,
     pictures_below,
     read_names,
     split_of,
@@ -85,36 +85,37 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     if not isinstance(objects, Objects):
         raise DataError(f"The data set ({index.format}) has no boxes: a YOLO data set of this kind is one of boxes.")
     require_new(path)
+    require_plain_names(index)
+    copies = Copies(index, lambda split, _: path / "images" / split)
     try:
-        for copied in copy_pictures(index, lambda split: path / "images" / split):
-            rows = objects.rows(copied.position)
-            kept = ~objects.crowd[rows]
-            edges = objects.boxes[rows][kept].astype(np.float64) / np.tile(copied.size, 2)
+        for copied in copies:
+            own = objects.rows(copied.position)
+            kept = ~objects.crowd[own]
+            edges = objects.boxes[own][kept].astype(np.float64) / np.tile(copied.size(), 2)
             boxes = np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]], axis=1)
             lines = [
                 f"{label} {' '.join(f'{share:.7f}' for share in box)}\n"
-                for label, box in zip(objects.labels[rows][kept].tolist(), boxes.tolist(), strict=True)
+                for label, box in zip(objects.labels[own][kept].tolist(), boxes.tolist(), strict=True)
             ]
-            folder = path / "labels" / copied.split
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{copied.stem}.txt").write_bytes("".join(lines).encode())
+            file = _label_file(copied.path, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes("".join(lines).encode())
     except OSError as error:
         raise storage_error(path, error) from error
     content = {
         "path": ".",
-        **{split: f"images/{split}" for split in index.splits},
+        **{split: f"images/{split}" for split in copies.splits if split},
         "names": dict(enumerate(index.class_names)),
     }
     write_atomic(path / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
-    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    rows = objects.rows_of(copies.positions)
+    crowds, difficult = int(objects.crowd[rows].sum()), int((objects.difficult & ~objects.crowd)[rows].sum())
     lost = {
-        f"{objects.crowd.sum()} crowds are left out: YOLO has no sign for them.": objects.crowd.any(),
-        f"{objects.difficult.sum()} difficult objects are written as ordinary ones.": objects.difficult.any(),
-        "Areas of outlines are not written: YOLO has those of boxes only.": not np.allclose(
-            objects.areas, sides[:, 0] * sides[:, 1], rtol=1e-3
-        ),
+        f"{crowds} crowds are left out: YOLO has no sign for them.": crowds,
+        f"{difficult} difficult objects are written as ordinary ones.": difficult,
+        "Areas of outlines are not written: YOLO has those of boxes only.": not objects.areas_are_of_boxes(rows),
     }
-    return tuple(text for text, applies in lost.items() if applies)
+    return (*copies.lost(), *(text for text, applies in lost.items() if applies))
 
 
 def _edges(raw: Floats, size: Floats) -> Floats:

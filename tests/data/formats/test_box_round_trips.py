@@ -125,9 +125,15 @@ def test_equal_names_from_different_folders(
     (source.root / "deeper").mkdir()  # type: ignore[attr-defined]
     (source.root / "1.jpg").rename(source.root / "deeper/0.jpg")  # type: ignore[attr-defined]
     source.names[1] = "deeper/0.jpg"  # type: ignore[attr-defined]
-    format.write(index, tmp_path / "out")
-    found = rows(read(tmp_path / "out"))
-    assert {name: held[0][0] for name, held in found.items()} == {"0.jpg": "a", "0_1.jpg": "b"}
+    said = format.write(index, tmp_path / "out")
+    again = read(tmp_path / "out")
+    found = {again.source.name(p).partition("/")[2]: again.annotations.target(p).labels.tolist() for p in range(2)}
+    if format is voc:  # which has all pictures in one folder
+        assert found == {"0.jpg": [0], "0_1.jpg": [1]}
+        assert said == ("1 pictures have another name, since theirs was taken (first: deeper/0.jpg is 0_1.jpg).",)
+    else:
+        assert found == {"0.jpg": [0], "deeper/0.jpg": [1]}
+        assert said == ()
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
@@ -140,7 +146,7 @@ def test_what_cannot_be_written(
     assert isinstance(make_index(2).annotations, ClassLabels)
     index = make_boxes([(1, 1, 9, 9, 0)])
     (tmp_path / "source/0.jpg").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"0\.jpg: it cannot be read, so its boxes cannot be written"):
+    with pytest.raises(DataError, match=r"0\.jpg: it cannot be read, so its annotations cannot be written"):
         format.write(index, tmp_path / "out")
     with pytest.raises(DataError, match="is not empty"):
         format.write(index, tmp_path / "source")

@@ -79,11 +79,23 @@ def test_other_encodings_are_refused(table: Callable[..., Path]) -> None:
 def test_read_undoes_write(table: Callable[..., Path], tmp_path: Path, make_index: Callable[..., Index]) -> None:
     index = read(table('path,label,split\n1.png,"a, or b",train\nmore/2.png,c,\n"3, three.png",c,test\n'))
     for copy in (tmp_path / "set" / "copy.csv", tmp_path / "elsewhere" / "copy.csv"):
-        again = read(csv_table.write(index, copy))
+        assert csv_table.write(index, copy) == ("1 pictures are in no split and are not written.",)
+        again = read(copy)
         assert again.class_names == index.class_names
-        assert again.labels.tolist() == index.labels.tolist()
-        assert {name: held.tolist() for name, held in again.splits.items()} == {"train": [0], "test": [2]}
-        assert [int(again.source.image(p).max()) for p in range(3)] == [0, 1, 2]
+        assert again.labels.tolist() == [0, 1]
+        assert {name: held.tolist() for name, held in again.splits.items()} == {"train": [0], "test": [1]}
+        assert [int(again.source.image(p).max()) for p in range(2)] == [0, 2]
     assert (tmp_path / "set/copy.csv").read_text().splitlines()[1] == '1.png,"a, or b",train'
-    with pytest.raises(DataError, match="pictures inside: write an image folder"):
-        csv_table.write(make_index(1, 1), tmp_path / "x.csv")
+    with pytest.raises(DataError, match=r"copy\.csv exists already"):
+        csv_table.write(index, tmp_path / "set/copy.csv")
+    with pytest.raises(DataError, match=r"write to .*/x\.csv"):
+        csv_table.write(index, tmp_path / "x")
+
+
+def test_pictures_that_are_no_files_lie_beside_the_table(tmp_path: Path, make_index: Callable[..., Index]) -> None:
+    index = make_index(1, 1, splits={"train": [0], "val": [1]})
+    (said,) = csv_table.write(index, tmp_path / "x.csv")
+    assert said == "The pictures are no files: they are written as PNG into x/, beside the table."
+    again = read(tmp_path / "x.csv")
+    assert [again.source.name(p) for p in range(2)] == ["x/train/000000.png", "x/val/000001.png"]
+    assert (again.source.image(1) == index.source.image(1)).all()

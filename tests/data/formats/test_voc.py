@@ -340,6 +340,7 @@ def test_boxes_of_less_than_a_pixel_are_kept(
     index = make_boxes(rows, [(1, 1, 4, 4, 0, 0, 0, 2)])
     assert voc.write(index, tmp_path / "out") == (
         "Areas of outlines are not written: VOC has those of boxes only.",
+        "The edges of 3 boxes are rounded to whole pixels.",
         "2 boxes of a pixel or less are written as two pixels, the least that is not a point.",
     )
     again = read(tmp_path / "out")
