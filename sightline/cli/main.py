@@ -10,6 +10,7 @@ import typer
 from sightline import __version__
 from sightline.cli import failures
 from sightline.cli.ablate import ablate
+from sightline.cli.convert import convert
 from sightline.cli.demo import demo
 from sightline.cli.describe import describe
 from sightline.cli.evaluate import evaluate
@@ -70,6 +71,13 @@ app.command(
         "sightline explain runs/cells photo.jpg --proposals",
     )
 )(explain)
+app.command(
+    epilog=example(
+        "sightline convert cells-voc cells-coco --format coco",
+        "sightline convert digits digits.csv --format csv",
+        "sightline convert exported cells --from coco --format yolo --json",
+    )
+)(convert)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
 app.command(
     epilog=example(

@@ -1,6 +1,5 @@
 """Sample data from what scikit-learn ships: real pictures that need no download."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,13 +10,12 @@ from PIL import Image
 
 from sightline.data.annotations import ClassLabels
 from sightline.data.formats import coco, image_folder, mask_folder
-from sightline.data.formats.copying import require_new
+from sightline.data.formats.copying import finished
 from sightline.data.index import Index
 from sightline.data.scenes import scenes
 from sightline.data.sources import TensorSource
 from sightline.data.splits import with_splits
 from sightline.errors import DataError
-from sightline.files import storage_error
 
 DIGIT_SIDE = 32
 """Pixels of a digit's side as written; scikit-learn's have 8."""
@@ -67,21 +65,12 @@ def _divided_digits(seed: int) -> Index:
 
 
 def _finished(out: Path, write: Callable[[Path], object]) -> Path:
-    """`out` with all that `write` puts into a folder; one that was not finished is never taken for the set."""
+    """`out` with all that `write` puts into a folder."""
     if not out.name:
         raise DataError(
             f"{out} is the folder that you are in: name a new one for the sample data, such as {out / 'sample'}."
         )
-    require_new(out)
-    unfinished = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        write(unfinished)
-        unfinished.replace(out)
-    except OSError as error:
-        raise storage_error(out, error) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    finished(out, write)
     return out
 
 

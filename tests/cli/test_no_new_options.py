@@ -25,6 +25,7 @@ OPTIONS = {
     "explain": [
         "RUN", "IMAGE...", "--cam", "--dense", "--proposals", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
     ],
+    "convert": ["IN", "OUT", "--format", "--from", "--json"],
     "models": ["--json"],
     "describe": ["MODEL", "--image-size", "--num-classes", "--set", "--layers", "--out", "--overwrite", "--json"],
     "sample": ["OUT", "--kind", "--seed", "--json"],

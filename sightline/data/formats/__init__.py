@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from sightline.data.annotations import Annotations, ClassLabels, Objects
 from sightline.data.formats import (
     coco,
     coco_masks,
@@ -17,6 +18,7 @@ from sightline.data.formats import (
     yolo,
 )
 from sightline.data.index import Index
+from sightline.data.masks import Masks
 from sightline.errors import DataError, UnknownNameError
 
 FORMATS: dict[str, Callable[[Path], Index]] = {
@@ -49,6 +51,13 @@ WRITERS: dict[str, Callable[[Index, Path], tuple[str, ...]]] = {
 `path` is a new or empty folder, of a table (csv) a new file. What comes back are texts, one for each thing that the format could not
 hold. Each raises `DataError` for a target in use, and for annotations that the format has no place for at all.
 """
+
+GOING_WITH: dict[type[Annotations], tuple[str, ...]] = {
+    ClassLabels: ("image folder", "csv", "parquet", "idx"),
+    Objects: ("coco", "voc", "yolo"),
+    Masks: ("mask folder", "coco masks"),
+}
+"""Kind of annotations -> the formats that they can be written in."""
 
 _RECOGNISES: dict[str, Callable[[Path], bool]] = {
     "csv": csv_table.recognises,

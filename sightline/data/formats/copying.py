@@ -10,7 +10,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,7 @@ from sightline.data.formats.pictures import composed, is_picture, split_of, star
 from sightline.data.index import Index, Positions, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError, ImageError
+from sightline.files import storage_error
 
 _FOLDERS = (
     "images",
@@ -38,6 +39,7 @@ _FOLDERS = (
 """Folders at the beginning of a name that only say that there are pictures."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PNG = b"\x89PNG"
+T = TypeVar("T")
 
 
 class Copied(NamedTuple):
@@ -125,6 +127,25 @@ class Copies:
 
     def _key(self, name: PurePosixPath) -> str:
         return composed(str(name.with_suffix("") if self._by_stem else name)).casefold()
+
+
+def finished(out: Path, write: Callable[[Path], T]) -> T:
+    """What `write` returns, when all that it puts into a folder is at `out`, which must be new or empty.
+
+    It writes into a hidden folder beside it, so that nothing unfinished is ever taken for a data set. Raises `DataError` for a
+    folder in use, `StorageError`.
+    """
+    require_new(out)
+    unfinished = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        result = write(unfinished)
+        unfinished.replace(out)
+    except OSError as error:
+        raise storage_error(out, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return result
 
 
 def require_new(path: Path) -> None:
