@@ -70,6 +70,8 @@ class DataConfig:
     """Share held back when the data has no splits at all."""
     split_seed: int = 0
     """Seed of that division."""
+    splits: str | None = None
+    """A table of the splits, as `sightline split` writes it; those that the data has are not used then."""
     passes: int | None = None
     """How often an epoch shows each training picture; chosen when not given: once, and for a segmenter with few pictures, of which
     it sees a window at a time, more often."""

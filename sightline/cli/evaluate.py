@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sightline.cli.options import Format, Json, Run
+from sightline.cli.options import Format, Json, Run, Splits
 from sightline.cli.output import duration, print_json, print_table, share
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
@@ -39,6 +39,7 @@ def evaluate(
     voc: Annotated[
         bool, typer.Option("--voc", help="Also the average precision of PASCAL VOC, of 2007 and of 2010.")
     ] = False,
+    splits: Splits = None,
     format_: Format = None,
     as_json: Json = False,
 ) -> None:
@@ -50,11 +51,17 @@ def evaluate(
     """
     if crops not in CROPS:
         raise ConfigError(f"--crops: expected {', '.join(CROPS)}, got {crops}.")
+    if splits is not None and data is None:
+        raise ConfigError(
+            "--splits divides other data; that of the run is divided as it was for its training. Name DATA too."
+        )
+    from sightline.config import DataConfig
     from sightline.workflows import evaluate as workflow
 
+    other = data if splits is None else DataConfig(path=str(data), format=format_, splits=str(splits))
     with listening() as listener:
         result = workflow.evaluate(
-            run, data, split=split, crops=CROPS[crops], voc=voc, format=format_, listener=listener
+            run, other, split=split, crops=CROPS[crops], voc=voc, format=format_, listener=listener
         )
     print_json(result) if as_json else print_evaluation(result)
 

@@ -19,6 +19,7 @@ from sightline.cli.models import models
 from sightline.cli.options import example
 from sightline.cli.predict import predict
 from sightline.cli.sample import sample
+from sightline.cli.split import split
 from sightline.cli.train import train
 
 # Plain help texts: rich would take longer to import than everything else together.
@@ -78,6 +79,13 @@ app.command(
         "sightline convert exported cells --from coco --format yolo --json",
     )
 )(convert)
+app.command(
+    epilog=example(
+        "sightline split photos --val 0.1 --test 0.2",
+        "sightline split scans --group-by 'patient-(\\d+)' --out scans.splits.csv",
+        "sightline train scans --splits scans.splits.csv",
+    )
+)(split)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
 app.command(
     epilog=example(

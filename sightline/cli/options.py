@@ -71,6 +71,13 @@ Json = Annotated[
     typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr."),
 ]
 
+Splits = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A table of the splits, as `sightline split` writes it, instead of those that DATA has."
+    ),
+]
+
 Format = Annotated[
     str | None,
     typer.Option(

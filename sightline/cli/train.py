@@ -17,6 +17,7 @@ from sightline.cli.options import (
     Recipe,
     Settings,
     Skip,
+    Splits,
     composed,
     given,
 )
@@ -85,6 +86,7 @@ def train(
         typer.Option(metavar="RUN", help="Go on with a run that was stopped. Only --processes and --json go with it."),
     ] = None,
     settings: Settings = None,
+    splits: Splits = None,
     format_: Format = None,
     as_json: Json = False,
 ) -> None:
@@ -105,6 +107,7 @@ def train(
         "--epochs": {"training": {"epochs": epochs}},
         "--seed": {"seed": seed},
         "--compile": {"training": {"compile": compile_ or None}},
+        "--splits": {"data": {"splits": None if splits is None else str(splits)}},
         "--format": {"data": {"format": format_}},
     }
     tables = given(flags)

@@ -10,7 +10,6 @@ import torch
 
 from sightline.config import RunConfig, read_recipe
 from sightline.data.formats import read
-from sightline.data.splits import with_splits
 from sightline.device import pick_device, pick_precision
 from sightline.errors import ConfigError, InputError
 from sightline.files import write_json
@@ -18,6 +17,7 @@ from sightline.models import create_model
 from sightline.training.runlog import Listener, Silence
 from sightline.workflows.comparison import Comparison, compare
 from sightline.workflows.evaluate import ALL
+from sightline.workflows.pictures import divided
 from sightline.workflows.plan import with_task
 from sightline.workflows.train import named_folder, resume, start
 from sightline.workflows.variants import Over, Planned, parse_over, plan_runs, shown
@@ -76,7 +76,7 @@ def ablate(
 def _check_before_training(variants: Sequence[Planned], over: Over, split: str | None) -> None:
     """Raise now what would otherwise stop the last variant, hours later."""
     data = variants[0].config.data
-    index = with_splits(read(Path(data.path), data.format), seed=data.split_seed, val=data.val, test=data.test)
+    index = divided(read(Path(data.path), data.format), data)
     if split not in (None, ALL):
         index.positions(str(split))
     for plan in variants:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sightline.checkpoint import Header
+from sightline.config import DataConfig
 from sightline.data.checks import check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
@@ -49,7 +50,7 @@ ALL = "all"
 
 def evaluate(
     run: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | DataConfig | None = None,
     *,
     split: str | None = None,
     crops: Views = 1,
@@ -61,9 +62,10 @@ def evaluate(
 
     `split` is the test split when not given, else the validation split; "all" takes every picture. `crops` is 1 (centre),
     10 (Krizhevsky et al. 2012, section 4.1) or "dense" (the whole picture and its mirror image, the network read as fully
-    convolutional; Simonyan and Zisserman 2015, section 3.2). `voc` adds the figures of PASCAL VOC to a detector's, and `format`
-    names that of `data`. The result holds what JSON can hold. Raises `DataError` when the data has classes that the network
-    does not know or other annotations than it learned, `InputError` when it cannot be read as convolutions.
+    convolutional; Simonyan and Zisserman 2015, section 3.2). `voc` adds the figures of PASCAL VOC to a detector's. `format` names
+    that of `data`, which may be the section of a recipe too, with a table of splits. The result holds what JSON can hold.
+    Raises `DataError` when the data has classes that the network does not know or other annotations than it learned, `InputError`
+    when it cannot be read as convolutions.
     """
     listener, run, began = listener or Silence(), Path(run), time.perf_counter()
     keep_freed_memory()
@@ -77,10 +79,11 @@ def evaluate(
     batches = prepared_batches(predictor, samples, one_size=crops != "dense")
     with autocast(predictor.device, predictor.precision):
         values = scores(evaluate_task(predictor.task, predictor.model, batches))
+    recipe = predictor.header.recipe.get("data", {})
     result = {
         "run": str(run),
         "task": predictor.task.name,
-        "data": str(data or predictor.header.recipe.get("data", {}).get("path", "")),
+        "data": data.path if isinstance(data, DataConfig) else str(data or recipe.get("path", "")),
         "split": found.split,
         "crops": crops,
         "unreadable": found.unreadable,
@@ -115,7 +118,7 @@ class ReadablePictures:
 def readable_pictures(
     run: Path,
     header: Header,
-    data: str | Path | None = None,
+    data: str | Path | DataConfig | None = None,
     *,
     split: str | None,
     format: str | None = None,
@@ -192,9 +195,15 @@ def _draw(predictor: Predictor, samples: Samples, values: dict[str, Any], folder
         write_png(folder / f"masks_{split}.png", mask_sheet(masked, predictor.class_names))
 
 
-def _index(run: Path, header: Header, data: str | Path | None, format: str | None, listener: Listener) -> Index:
+def _index(
+    run: Path, header: Header, data: str | Path | DataConfig | None, format: str | None, listener: Listener
+) -> Index:
     """The pictures with the network's labels, and with the splits that were written down when it was trained."""
-    if data is not None:
+    if isinstance(data, DataConfig):
+        index = read(Path(data.path), data.format)
+        if data.splits is not None:
+            index = read_splits(index, Path(data.splits))
+    elif data is not None:
         index = read(Path(data), format)
     else:
         recipe = header.recipe.get("data", {})

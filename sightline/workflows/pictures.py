@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
-from sightline.config import RunConfig
+from sightline.config import DataConfig, RunConfig
 from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.box_transforms import eval_boxes, train_boxes
 from sightline.data.checks import Report
@@ -14,6 +15,7 @@ from sightline.data.dataset import JointSamples, Samples
 from sightline.data.index import Index, Positions
 from sightline.data.mask_transforms import eval_masks, train_masks
 from sightline.data.masks import Masks
+from sightline.data.splits import read_splits, with_splits
 from sightline.data.transforms import Views, eval_transform, train_transforms
 from sightline.errors import DataError, InputError
 from sightline.structures import Preprocessing, Shape, WholePicture, Windows
@@ -42,6 +44,23 @@ def task_of(index: Index) -> Literal["classification", "detection", "segmentatio
             return "detection"
         case Masks():
             return "segmentation"
+
+
+def divided(index: Index, data: DataConfig) -> Index:
+    """The index with the splits that a recipe asks for: those of its file, else its own, and what is missing is made.
+
+    Raises `DataError` for a file of another data set, or without splits.
+    """
+    if data.splits is not None:
+        path = Path(data.splits)
+        index = read_splits(index, path)
+        if not index.splits:
+            raise DataError(
+                f"{path} says of no picture in which split it is. Make such a table with: sightline split DATA"
+            )
+        counts = ", ".join(f"{name} {len(held)}" for name, held in index.splits.items())
+        index = index.divided(index.splits, f"The splits are those of {path}: {counts}.")
+    return with_splits(index, seed=data.split_seed, val=data.val, test=data.test)
 
 
 def create_task(config: RunConfig, class_names: tuple[str, ...]) -> Task:

@@ -17,7 +17,7 @@ from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index
 from sightline.data.loader import eval_loader, together, train_loader
-from sightline.data.splits import read_splits, with_splits, write_splits
+from sightline.data.splits import read_splits, write_splits
 from sightline.device import keep_freed_memory
 from sightline.errors import CheckpointError, ConfigError, DataError, InputError, StorageError, TrainingError
 from sightline.files import write_atomic, write_json
@@ -30,7 +30,7 @@ from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
 from sightline.workflows.network import new_network, published, resumed_network, told
-from sightline.workflows.pictures import create_task, evaluation_samples, once_said, training_samples
+from sightline.workflows.pictures import create_task, divided, evaluation_samples, once_said, training_samples
 from sightline.workflows.plan import check_processes, complete, with_task
 
 
@@ -102,7 +102,7 @@ def start(
         run = run or _free_folder(config, Path(out))
         barrier(here)  # all have chosen the same free name before one takes it
         _check_annotations(index, config, listener, here)
-        index = with_splits(index, seed=config.data.split_seed, val=config.data.val, test=config.data.test)
+        index = divided(index, config.data)
         index, report = _checked(index, config, listener, here)
         config, shape, said = complete(config, index, report)
         check_processes(config, here.size)
@@ -171,12 +171,17 @@ def _fit(job: Job, here: World) -> TrainResult:
 
 def with_whole_paths(config: RunConfig) -> RunConfig:
     """The same configuration from whichever folder it is read: recipes of runs must mean the same everywhere."""
+    splits = config.data.splits
     weights, backbone_weights = (_absolute(path) for path in (config.model.weights, config.model.backbone_weights))
     return replace(
         config,
-        data=replace(config.data, path=str(Path(config.data.path).expanduser().absolute())),
+        data=replace(config.data, path=_whole(config.data.path), splits=splits and _whole(splits)),
         model=replace(config.model, weights=weights, backbone_weights=backbone_weights),
     )
+
+
+def _whole(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def named_folder(name: str, out: Path, *, fresh: bool) -> Path:

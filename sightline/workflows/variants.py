@@ -13,7 +13,7 @@ from sightline.files import write_atomic
 from sightline.training.runlog import read_log
 from sightline.workflows.train import with_whole_paths
 
-EQUAL = ("task", "seed", "data.path", "data.format", "data.split_seed", "data.val", "data.test")
+EQUAL = ("task", "seed", "data.path", "data.format", "data.split_seed", "data.splits", "data.val", "data.test")
 """Keys that all variants share: with other pictures or other seeds, figures could not be compared in pairs."""
 
 

@@ -14,9 +14,11 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = {
     "train": [
         "DATA", "--model", "--backbone", "--neck", "--skip", "--recipe", "--weights", "--backbone-weights", "--freeze",
-        "--epochs", "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--format", "--json",
+        "--epochs", "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--splits", "--format",
+        "--json",
     ],
-    "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--format", "--json"],
+    "split": ["DATA", "--val", "--test", "--seed", "--group-by", "--out", "--format", "--json"],
+    "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--splits", "--format", "--json"],
     "ablate": [
         "--over", "DATA", "--seeds", "--split", "--model", "--backbone", "--skip", "--recipe", "--epochs", "--name", "--out",
         "--set", "--format", "--json",

@@ -1,0 +1,81 @@
+"""`sightline split`: divide a data set into train, val and test, as a file."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.cli.options import Format, Json
+from sightline.cli.output import print_json, print_table
+from sightline.cli.progress import listening
+
+CLASSES_SHOWN = 20
+"""Rows of the table; with more classes, the rarest ones are shown."""
+
+
+def split(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="The data set, in any format that is read.", show_default=False)
+    ],
+    val: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the pictures for validation, 0 to 1.", show_default=True)
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the pictures for the test, 0 to 1.", show_default=True)
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another seed divides otherwise.", show_default=True)] = 0,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Keep pictures together for whose names (paths in DATA) the first group of this regular expression is the same: "
+            "'patient-(\\d+)' keeps each patient on one side.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table to write; it must not exist.  [default: name of DATA + .splits.csv]"),
+    ] = None,
+    format_: Format = None,
+    as_json: Json = False,
+) -> None:
+    """Divide a data set into train, val and test.
+
+    Nothing is copied: a table says which picture is in which split, and `sightline train DATA --splits FILE` reads it. Each class has
+    its share in each split, also where pictures have several. Copies of a picture, exact ones and nearly the same ones, stay in one
+    split. The same seed divides the same way, and a picture more moves few others.
+    """
+    from sightline.workflows import split as workflow
+
+    with listening() as listener:
+        result = workflow.split(
+            data,
+            shares={"val": val, "test": test},
+            seed=seed,
+            group_by=group_by,
+            out=out,
+            format=format_,
+            listener=listener,
+        )
+    if as_json:
+        print_json(asdict(result))
+        return
+    print(f"{result.out}: {', '.join(f'{name} {count}' for name, count in result.splits.items())} pictures")
+    if result.alike_groups:
+        print(
+            f"{result.alike} pictures are copies of others or nearly so, in {result.alike_groups} groups that stay together"
+        )
+    if result.named_groups is not None:
+        print(f"{result.named_groups} groups by name; the largest group has {result.largest_group} pictures")
+    print()
+    rows = sorted(result.classes.items(), key=lambda row: sum(row[1].values()))[:CLASSES_SHOWN]
+    if len(result.classes) <= CLASSES_SHOWN:
+        rows = list(result.classes.items())
+    else:
+        print(f"the {CLASSES_SHOWN} rarest of {len(result.classes)} classes:")
+    cells = [[name, *(str(counts[split]) for split in result.splits)] for name, counts in rows]
+    print_table(("pictures with", *result.splits), cells, numbers=tuple(result.splits))
+    named = f" --format {shlex.quote(format_)}" if format_ else ""
+    print(f"next: sightline train {shlex.quote(str(data))} --splits {shlex.quote(result.out)}{named}")
