@@ -70,11 +70,12 @@ def split(
     if result.named_groups is not None:
         print(f"{result.named_groups} groups by name; the largest group has {result.largest_group} pictures")
     print()
-    rows = sorted(result.classes.items(), key=lambda row: sum(row[1].values()))[:CLASSES_SHOWN]
-    if len(result.classes) <= CLASSES_SHOWN:
-        rows = list(result.classes.items())
-    else:
-        print(f"the {CLASSES_SHOWN} rarest of {len(result.classes)} classes:")
+    rows = [(name, counts) for name, counts in result.classes.items() if any(counts.values())]
+    if len(rows) < len(result.classes):
+        print(f"{len(result.classes) - len(rows)} of {len(result.classes)} classes are in no picture")
+    if len(rows) > CLASSES_SHOWN:
+        print(f"the {CLASSES_SHOWN} rarest of {len(rows)} classes:")
+        rows = sorted(rows, key=lambda row: sum(row[1].values()))[:CLASSES_SHOWN]
     cells = [[name, *(str(counts[split]) for split in result.splits)] for name, counts in rows]
     print_table(("pictures with", *result.splits), cells, numbers=tuple(result.splits))
     named = f" --format {shlex.quote(format_)}" if format_ else ""

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from sightline.data.index import SPLITS, Positions
 
 _TRAIN = SPLITS.index("train")
+_MORE = 0.01
+"""Share of a split's pictures by which it may grow for the sake of its classes."""
 
 
 def stratified(
@@ -46,13 +48,18 @@ def stratified(
     np.add.at(counts, member, classes)
     ranks = [_rank(seed, name) for name in names]
     first = [min(ranks[at] for at in held) for held in _members(member, len(numbers))]
-    split_of = _assigned(counts, first, _quotas(counts.sum(axis=0), shares))
+    split_of = _assigned(counts, first, _quotas(classes, shares))
     found = split_of[member]
     return {split: np.flatnonzero(found == at) for at, split in enumerate(SPLITS) if (found == at).any()}
 
 
-def _quotas(totals: NDArray[np.int64], shares: Mapping[str, float]) -> NDArray[np.int64]:
-    """(3, K) pictures of each class that each split is to have; one at least, where there are enough, and first of all in train."""
+def _quotas(classes: NDArray[np.bool_], shares: Mapping[str, float]) -> NDArray[np.int64]:
+    """(3, K + 1) pictures of each class, and of all, that each split is to have.
+
+    Of a class it is one at least, where there are enough, and first of all in train. With a class a picture, that makes a split of many
+    rare classes larger than its share; with several, which one picture may serve at once, the share of all pictures holds.
+    """
+    totals = classes.sum(axis=0)
     quotas = np.zeros((len(SPLITS), len(totals)), np.int64)
     left = totals.copy()
     for split, share in shares.items():
@@ -61,6 +68,12 @@ def _quotas(totals: NDArray[np.int64], shares: Mapping[str, float]) -> NDArray[n
             quotas[SPLITS.index(split)] = np.clip(np.minimum(wanted, left - 1), 0, None)
             left -= quotas[SPLITS.index(split)]
     quotas[_TRAIN] = left
+    if (classes[:, :-1].sum(axis=1) <= 1).all():
+        without = totals[-1] - totals[:-1].sum()
+        for split, share in shares.items():
+            at = SPLITS.index(split)
+            quotas[at, -1] = quotas[at, :-1].sum() + np.rint(share * without)
+        quotas[_TRAIN, -1] = totals[-1] - np.delete(quotas[:, -1], _TRAIN).sum()
     return quotas
 
 
@@ -89,10 +102,10 @@ def _assigned(counts: NDArray[np.int64], ranks: Sequence[bytes], quotas: NDArray
             put(group, max(room, key=lambda s: (lacking[s, label] / whole[s, label], s == _TRAIN)))
         singles = [group for group in order if sizes[group] == 1]
         for split in (s for s in range(len(SPLITS)) if s != _TRAIN):
-            # First those that take no other class over its share, then any.
+            # First those that take no other class over its share, then any while the split has room.
             for fits in (True, False):
                 for group in singles:
-                    if lacking[split, label] <= 0:
+                    if lacking[split, label] <= 0 or lacking[split, -1] <= -quotas[split, -1] * _MORE:
                         break
                     if split_of[group] < 0 and (not fits or (lacking[split, counts[group] > 0] > 0).all()):
                         put(group, split)

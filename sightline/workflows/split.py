@@ -68,10 +68,10 @@ def split(
 ) -> Split:
     """Divide the data set at `data` into train, val and test, and write that down at `out`, a new file.
 
-    `shares` are those of val and test among the pictures, 0..1; train gets what they leave. Each class has its share in each split. Pictures that are copies of each other,
-    exactly or nearly, are in one split, and so are those for whose names the first group of the regular expression `group_by` is the
-    same text. Splits that the data set has are not used. Raises `ConfigError` for shares that leave nothing and for an expression
-    that is none, `InputError` when `out` exists, `DataError` when no name matches the expression.
+    `shares` are those of val and test among the pictures, 0..1; train gets what they leave. Each class has its share in each split.
+    Pictures that are copies of each other, exactly or nearly, are in one split, and so are those for whose names the first group of
+    the regular expression `group_by` is the same text. Splits that the data set has are not used. Raises `ConfigError` for shares that
+    leave nothing and for an expression that is none, `InputError` when `out` exists, `DataError` when no name matches the expression.
     """
     listener, began, data = listener or Silence(), time.perf_counter(), Path(data)
     if not (
