@@ -24,15 +24,21 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
+    def __eq__(self, other: object) -> bool:
+        """The same names in the same order, also of a list."""
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     @overload
     def __getitem__(self, place: int) -> str: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "Names": ...
+    def __getitem__(self, place: slice) -> list[str]: ...
 
-    def __getitem__(self, place: int | slice) -> "str | Names":
+    def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
-            return Names(self[at] for at in range(*place.indices(len(self))))
+            return [self[at] for at in range(*place.indices(len(self)))]
         if not -len(self) <= place < len(self):
             raise IndexError(f"expected a place below {len(self)}, got {place}")
         at = place % len(self)

@@ -10,9 +10,11 @@ from sightline.data.names import Names
 @given(st.lists(st.text()), st.integers(-5, 5), st.integers(-5, 5))
 def test_names_are_those_of_a_list(names: list[str], start: int, stop: int) -> None:
     kept = Names(names)
-    assert list(kept) == names
+    assert kept == names
+    assert kept == Names(names)
+    assert kept != [*names, "one more"]
     assert len(kept) == len(names)
-    assert list(kept[start:stop]) == names[start:stop]
+    assert kept[start:stop] == names[start:stop]
     assert [kept[place] for place in range(-len(names), len(names))] == names + names
     assert list(pickle.loads(pickle.dumps(kept))) == names
 

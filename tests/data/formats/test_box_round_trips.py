@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.formats import coco, read, voc, yolo
 from sightline.data.index import Index
+from sightline.data.names import Names
 from sightline.data.sources import TensorSource
 from sightline.errors import DataError
 
@@ -124,7 +125,7 @@ def test_equal_names_from_different_folders(
     source = index.source
     (source.root / "deeper").mkdir()  # type: ignore[attr-defined]
     (source.root / "1.jpg").rename(source.root / "deeper/0.jpg")  # type: ignore[attr-defined]
-    source.names[1] = "deeper/0.jpg"  # type: ignore[attr-defined]
+    source.names = Names([source.name(0), "deeper/0.jpg"])  # type: ignore[attr-defined]
     said = format.write(index, tmp_path / "out")
     again = read(tmp_path / "out")
     found = {again.source.name(p).partition("/")[2]: again.annotations.target(p).labels.tolist() for p in range(2)}
