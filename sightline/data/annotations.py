@@ -8,6 +8,7 @@ Shape letters: `N` pictures, `M` objects in all of them, `K` classes.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -179,6 +180,17 @@ class Objects:
 Annotations = ClassLabels | Objects | Masks
 
 
+class Concern(NamedTuple):
+    """What a line of `AnnotationFaults` is about."""
+
+    kind: str
+    """One of `sightline.data.findings.KINDS`."""
+    position: int | None = None
+    """Of the picture, where it is one of the data set."""
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom in pixels, as they were found."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnnotationFaults:
     """What is wrong with the annotations of a data set. Bad boxes are in no `Objects`; their pictures stay.
@@ -192,6 +204,8 @@ class AnnotationFaults:
 
     lines: tuple[str, ...] = ()
     """One for each fault: file and line or id, what is there, what was done. Ready to be said."""
+    concerns: tuple[Concern, ...] = ()
+    """What each line is about."""
     boxes: int = 0
     """Boxes looked at, good and bad."""
     bad_boxes: int = 0

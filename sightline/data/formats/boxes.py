@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.annotations import Objects
+from sightline.data.annotations import Concern, Objects
 from sightline.data.decode import picture_size
 from sightline.data.formats.found import FoundPictures
 from sightline.data.index import Index
@@ -94,19 +94,23 @@ class Found(FoundPictures):
             overhang = np.abs(whole - inside).max(1, initial=0)
         # A box whose place depends on a picture that cannot be read goes with it; a check names the picture.
         unplaced = np.isnan(whole).any(1) & np.isnan(size).any(1) & np.isfinite(raw).all(1)
-        reasons: dict[str, NDArray[np.bool_]] = {
-            "has a number that is not finite, and is left out": np.asarray(~np.isfinite(whole).all(1)),
-            "has no area, and is left out": ~_has_area(whole),
-            "lies outside its picture{}, and is left out": ~_has_area(inside),
-            "reaches over the edge of its picture{}, and is cut there": overhang > ROUNDING,
-        }
+        reasons: tuple[tuple[str, str, NDArray[np.bool_]], ...] = (
+            ("bad box", "has a number that is not finite, and is left out", np.asarray(~np.isfinite(whole).all(1))),
+            ("box without area", "has no area, and is left out", ~_has_area(whole)),
+            ("box outside", "lies outside its picture{}, and is left out", ~_has_area(inside)),
+            ("box over the edge", "reaches over the edge of its picture{}, and is cut there", overhang > ROUNDING),
+        )
         bad = unplaced
-        for reason, rows in reasons.items():
+        for kind, reason, rows in reasons:
             for row in np.flatnonzero(rows & ~bad).tolist():
                 place = self.where(self.files[picture[row]], self._number[row])
                 numbers = ", ".join(f"{number:g}" for number in raw[row])
                 known = "" if np.isnan(size[row]).any() else " of {:g} x {:g} pixels".format(*size[row])
-                self._lines.append(f"{place}: {class_names[label[row]]} [{numbers}] {reason.format(known)}.")
+                left, top, right, bottom = whole[row].tolist()
+                self.note_fault(
+                    f"{place}: {class_names[label[row]]} [{numbers}] {reason.format(known)}.",
+                    Concern(kind, int(picture[row]), (left, top, right, bottom)),
+                )
             if reason.endswith("out"):
                 bad = bad | rows
         self.bad_objects += int((bad & ~unplaced).sum())
@@ -135,6 +139,8 @@ class Found(FoundPictures):
                 self.bad_picture(
                     f"{claim[2]}: the size of {self.names[position]} is given as {claim[0]} x {claim[1]}, and the picture has "
                     f"{size[0]} x {size[1]} pixels{turned}; its boxes are used as they are.",
+                    kind="wrong size",
+                    position=position,
                     absent=False,
                 )
             if size or claim:

@@ -169,18 +169,24 @@ def _add_images(
         identity, name = row.get("id"), row.get("file_name")
         place = f"{file}: image {called(identity, number)}"
         if not isinstance(identity, Id) or not isinstance(name, str):
-            found.bad_picture(f"{place}: expected an id and a file_name, got {images[number]!r}; it is left out.")
+            found.bad_picture(
+                f"{place}: expected an id and a file_name, got {images[number]!r}; it is left out.", kind="bad entry"
+            )
             continue
         path, several = folder.find(name), len(called_so[identity])
         if path is None or several > 1:
             absent = f"there is no picture {name} in {below(folder.path, found.root)}"
             shared = f"the id is that of {several} pictures, here of {name}"
-            found.bad_picture(f"{place}: {shared if several > 1 else absent}; it is left out with its objects.")
+            found.bad_picture(
+                f"{place}: {shared if several > 1 else absent}; it is left out with its objects.",
+                kind="bad entry" if several > 1 else "missing picture",
+            )
             positions[identity] = _SEVERAL if several > 1 else None
             continue
         shown = below(path, found.root)
         if shown in taken:
-            found.bad_picture(f"{place}: {shown} is listed twice; the objects of both are taken.", absent=False)
+            twice = f"{place}: {shown} is listed twice; the objects of both are taken."
+            found.bad_picture(twice, kind="listed twice", position=taken[shown], absent=False)
         else:
             taken[shown] = found.add_picture(shown, split, file)
             width, height = (_side(row.get(key)) for key in ("width", "height"))

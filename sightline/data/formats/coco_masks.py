@@ -52,7 +52,7 @@ def read(path: Path) -> Index:
     Bad outlines are in its `faults`.
     """
     root, files, others = files_of(path)
-    found = FoundPictures(root)
+    found = FoundPictures(root, object_kind="bad outline")
     found.ignored += [f"{below(other, root)}: the outlines come from {files[0].name}" for other in others]
     objects = _Objects(found)
     class_names, absent = read_files(found, files, objects.keep, objects.take, {})

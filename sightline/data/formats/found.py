@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.data.annotations import AnnotationFaults, Annotations
+from sightline.data.annotations import AnnotationFaults, Annotations, Concern
 from sightline.data.index import Index
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
@@ -31,10 +31,13 @@ class FoundPictures:
     """Class name -> the number that `class_number` gave it, in any order."""
     bad_objects: int = 0
     """Those that are left out."""
+    object_kind: str = "bad box"
+    """What a finding about a bad object is called."""
     notes: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     _positions: dict[str, int] = field(default_factory=dict)
     _lines: list[str] = field(default_factory=list)
+    _concerns: list[Concern] = field(default_factory=list)
     _bad_pictures: int = 0
     _absent_pictures: int = 0
 
@@ -58,14 +61,21 @@ class FoundPictures:
 
     def bad_object(self, line: str) -> None:
         """Note an object that is left out."""
-        self._lines.append(line)
+        self.note_fault(line, Concern(self.object_kind))
         self.bad_objects += 1
 
-    def bad_picture(self, line: str, *, absent: bool = True) -> None:
+    def bad_picture(
+        self, line: str, *, kind: str = "missing picture", position: int | None = None, absent: bool = True
+    ) -> None:
         """Note a picture that is left out, or, when it is not `absent`, one that is doubtful."""
-        self._lines.append(line)
+        self.note_fault(line, Concern(kind, position))
         self._bad_pictures += 1
         self._absent_pictures += absent
+
+    def note_fault(self, line: str, concern: Concern) -> None:
+        """Note a line that is ready to be said, and what it is about."""
+        self._lines.append(line)
+        self._concerns.append(concern)
 
     def require_pictures(self, format: str) -> None:
         """Raise `DataError` when there is no picture at all."""
@@ -90,6 +100,7 @@ class FoundPictures:
             ignored=tuple(self.ignored),
             faults=AnnotationFaults(
                 lines=tuple(self._lines),
+                concerns=tuple(self._concerns),
                 boxes=objects,
                 bad_boxes=self.bad_objects,
                 called=called,

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from sightline.data.annotations import AnnotationFaults
+from sightline.data.annotations import AnnotationFaults, Concern
 from sightline.data.formats.pictures import (
     below,
     composed,
@@ -102,6 +102,7 @@ class Pairs:
     used: set[Path] = field(default_factory=set)
     """Files and folders in the root that are part of the data set."""
     _lines: list[str] = field(default_factory=list)
+    _concerns: list[Concern] = field(default_factory=list)
     _absent: int = 0
 
     def read(self, every: list[Folders]) -> None:
@@ -121,7 +122,10 @@ class Pairs:
     def faults(self) -> AnnotationFaults:
         """Masks without a picture, and the other way round."""
         return AnnotationFaults(
-            lines=tuple(self._lines), pictures=len(self.pictures) + self._absent, bad_pictures=self._absent
+            lines=tuple(self._lines),
+            concerns=tuple(self._concerns),
+            pictures=len(self.pictures) + self._absent,
+            bad_pictures=self._absent,
         )
 
     def _take(self, folders: Folders, lists: dict[str, tuple[str, str]]) -> None:
@@ -147,7 +151,8 @@ class Pairs:
                 wanted = f"{key}{SUFFIXES[0] if folders.side_by_side else ''}.png"
                 self._fault(
                     f"{below(picture, self.root)}: there is no mask {wanted} (or of another kind) in {shown}; the picture is left out. "
-                    "Draw the mask, or remove the picture."
+                    "Draw the mask, or remove the picture.",
+                    kind="missing mask",
                 )
         if unlisted:
             self.notes.append(f"{unlisted} pictures are in no list of a split and have no mask; they are left out.")
@@ -203,8 +208,9 @@ class Pairs:
                 raise DataError(f"{name} is in two splits: {before[1]} and {place}. A picture may be in one only.")
             listed.setdefault(name, (name, place))
 
-    def _fault(self, line: str) -> None:
+    def _fault(self, line: str, kind: str = "missing picture") -> None:
         self._lines.append(line)
+        self._concerns.append(Concern(kind))
         self._absent += 1
 
 

@@ -203,11 +203,13 @@ def _listed(root: Path, place: _Place, found: Found) -> list[tuple[str, _Place, 
         for where, name, path in named:
             before = listed.get(path) if path else None
             if path is None:
-                found.bad_picture(f"{where}: there is no {below(place.annotations, root)}/{name}.xml; it is left out.")
+                absent = f"{where}: there is no {below(place.annotations, root)}/{name}.xml; it is left out."
+                found.bad_picture(absent, kind="missing annotation")
             elif before is None:
                 listed[path] = split, where
             elif before[0] == split:
-                found.bad_picture(f"{where}: {name} was listed before, in {before[1]}.", absent=False)
+                twice = f"{where}: {name} was listed before, in {before[1]}."
+                found.bad_picture(twice, kind="listed twice", absent=False)
             elif file.stem != "trainval":
                 raise DataError(f"{where}: {name} is in {before[1]} too. A picture may be in one split only.")
     if listed and len(listed) < len(xml):
@@ -240,7 +242,8 @@ def _add(
     try:
         annotation = Reader().read(file)
     except BrokenError as error:
-        found.bad_picture(f"{shown} line {error.line}: {error.reason}; its picture is left out.")
+        line = f"{shown} line {error.line}: {error.reason}; its picture is left out."
+        found.bad_picture(line, kind="bad annotation file")
         return
     objects = annotation.objects
     picture = pictures.find(file.stem, annotation.fields.get("filename", "").replace("\\", "/").rpartition("/")[2])

@@ -196,7 +196,8 @@ def _listed(source: Path, found: Found) -> Iterator[Path]:
         if path is None:
             found.bad_picture(f"{shown} line {number}: there is no picture {name}; it is left out.")
         elif path in before:
-            found.bad_picture(f"{shown} line {number}: {name} was listed before, in line {before[path]}.", absent=False)
+            twice = f"{shown} line {number}: {name} was listed before, in line {before[path]}."
+            found.bad_picture(twice, kind="listed twice", absent=False)
         else:
             before[path] = number
             yield path
