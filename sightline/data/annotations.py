@@ -180,6 +180,29 @@ class Objects:
 Annotations = ClassLabels | Objects | Masks
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where the M objects of a data set are in its files.
+
+    >>> Places(("a.xml",), np.array([7])).of(0, 0), Places(("a.json",), np.array([7]), np.array([True])).of(0, 0)
+    ('a.xml line 7', 'a.json: annotation 7')
+    """
+
+    files: tuple[str, ...]
+    """(N,) of each picture."""
+    numbers: NDArray[np.int64]
+    """(M,) the line of each object, or its id."""
+    known: NDArray[np.bool_] | None = None
+    """(M,) whether the number is an id, else the object stands at that position of a list; None where numbers are lines."""
+
+    def of(self, position: int, row: int) -> str:
+        """Of the object in that row, which is in the picture at `position`."""
+        file, number = self.files[position], self.numbers[row]
+        if self.known is None:
+            return f"{file} line {number}"
+        return f"{file}: annotation {number}" if self.known[row] else f"{file}: annotation at position {number}"
+
+
 class Concern(NamedTuple):
     """What a line of `AnnotationFaults` is about."""
 

@@ -20,6 +20,8 @@ from sightline.data.sources import MemorySource
 from sightline.errors import DataError, ImageError
 from sightline.ops.images import brightness
 
+Also = Callable[[int, Tensor, Tensor | None], None]
+"""Takes the position, the picture (3, H, W) uint8 and the mask (H, W) uint8 of one that is good; called in several threads."""
 KEPT_BYTES = 256 * 2**20
 """Data sets that decode to less than this stay in memory: nothing is decoded twice."""
 _NAMED = 20
@@ -136,18 +138,20 @@ def check(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     keep_below: int = KEPT_BYTES,
+    also: Also | None = None,
 ) -> Report:
     """Decode the pictures at `positions`, or those of all splits, or all when there are no splits.
 
     `workers` is the number of threads (default: one for each processor, at most 8); `progress` is called with (done,
     total) from the calling thread. Pictures that together decode to less than `keep_below` bytes are kept, with their masks.
+    `also` is shown every good picture while it is decoded.
     """
     if positions is None:
         positions = np.sort(np.concatenate(list(index.splits.values()))) if index.splits else np.arange(len(index))
     chosen = [int(position) for position in positions]
     faults: list[Fault] = []
     sides: dict[int, tuple[int, int]] = {}
-    look = _Look(index, keep_below)
+    look = _Look(index, keep_below, also)
     chunks = [chosen[at : at + _CHUNK] for at in range(0, len(chosen), _CHUNK)]
     done = 0
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
@@ -176,11 +180,12 @@ def check(
 class _Look:
     """What the threads do: decode, and keep the pictures only while there is room, so that large ones do not pile up."""
 
-    def __init__(self, index: Index, room: int) -> None:
+    def __init__(self, index: Index, room: int, also: Also | None) -> None:
         self.source = index.source
         self.masks = index.annotations if isinstance(index.annotations, Masks) else None
         self.classes = len(index.class_names)
         self.room = room
+        self.also = also
         self.lock = threading.Lock()
         self.kept: dict[int, Tensor] | None = {}
         self.kept_masks: dict[int, Tensor] = {}
@@ -209,9 +214,12 @@ class _Look:
                 self.kept[position] = image
                 if mask is not None:
                     self.kept_masks[position] = mask
-        if self.masks is not None and mask is not None:
-            self.pixels[position] = pixel_counts(self.masks.mapped(mask), self.classes)
+        mapped = None if self.masks is None or mask is None else self.masks.mapped(mask)
+        if mapped is not None:
+            self.pixels[position] = pixel_counts(mapped, self.classes)
             self.brightest[position] = brightness(image)[1]
+        if self.also is not None:
+            self.also(position, image, mapped)
         return min(image.shape[1:]), max(image.shape[1:])
 
 

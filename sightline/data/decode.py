@@ -131,6 +131,15 @@ def picture_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def picture_kind(path: Path) -> tuple[str, str] | None:
+    """What a picture file is, as Pillow calls it: its kind ("JPEG") and how its pixels are kept ("RGB", "L"); None for no picture."""
+    try:
+        with path.open("rb") as file, opened(file, path.name, DEFAULT_LIMITS) as image:
+            return image.format or "", image.mode
+    except Exception:  # as in `decode`, which will say why
+        return None
+
+
 _warnings_are_global = threading.Lock()
 
 

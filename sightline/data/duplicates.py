@@ -28,9 +28,14 @@ def thumbnail(image: Tensor) -> NDArray[np.uint8]:
     >>> thumbnail(torch.full((3, 40, 30), 7, dtype=torch.uint8)).mean()
     np.float64(7.0)
     """
-    # The mean of each channel's cells first: the picture is read once, and nothing of its size is kept.
-    cells = F.adaptive_avg_pool2d(image.float(), CELLS)
-    grey = (cells * cells.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=0)
+    return thumbnails(image[None])[0]
+
+
+def thumbnails(images: Tensor) -> NDArray[np.uint8]:
+    """The same of several pictures of one size, (N, 3, H, W): (N, 16, 16), faster than one by one where they are small."""
+    # The mean of each channel's cells first: a picture is read once, and nothing of its size is kept.
+    cells = F.adaptive_avg_pool2d(images.float(), CELLS)
+    grey = (cells * cells.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1)
     return grey.round().to(torch.uint8).numpy()
 
 

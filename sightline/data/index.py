@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.data.annotations import NO_FAULTS, AnnotationFaults, Annotations, ClassLabels
+from sightline.data.annotations import NO_FAULTS, AnnotationFaults, Annotations, ClassLabels, Places
 from sightline.data.masks import MOST_CLASSES, Masks
 from sightline.errors import DataError
 
@@ -73,6 +73,8 @@ class Index:
     """Files that lie in the data set and are not used, each with the reason."""
     faults: AnnotationFaults = NO_FAULTS
     """What is wrong with the annotations; `faults.require_few` stops when it is too much."""
+    places: Places | None = None
+    """Where the objects are in the files, where the format says so."""
 
     def __post_init__(self) -> None:
         if len(self.annotations) != len(self.source):

@@ -7,12 +7,12 @@ as `decode` gives it. Shape letters: `N` pictures, `M` boxes.
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.annotations import Concern, Objects
+from sightline.data.annotations import Concern, Objects, Places
 from sightline.data.decode import picture_size
 from sightline.data.formats.found import FoundPictures
 from sightline.data.index import Index
@@ -32,6 +32,8 @@ class Found(FoundPictures):
 
     where: Callable[[str, int], str] = field(kw_only=True)
     """From the file that a picture's boxes are in, and a box's number, to the place that a line names."""
+    identity: Callable[[str, int], int | None] | None = None
+    """The same to the box's id, where it has one; without it, the number is that of a line."""
     relative: bool = False
     """Whether coordinates and areas are shares of the picture's, not pixels."""
     _picture: "array[int]" = field(default_factory=lambda: array("q"))
@@ -41,6 +43,7 @@ class Found(FoundPictures):
     _crowd: "array[int]" = field(default_factory=lambda: array("b"))
     _difficult: "array[int]" = field(default_factory=lambda: array("b"))
     _area: "array[float]" = field(default_factory=lambda: array("d"))
+    _places: Places | None = None
 
     @property
     def raw(self) -> Floats:
@@ -80,6 +83,7 @@ class Found(FoundPictures):
         self.require_pictures(format)
         boxes = len(self._picture) + self.bad_objects
         index = self.with_annotations(format, self._checked(class_names, edges), class_names, boxes, "boxes")
+        index = replace(index, places=self._places)
         return index.divided(index.splits, *notes, *self.notes, *_absences(index))
 
     def _checked(self, class_names: Sequence[str], edges: Callable[[Floats, Floats], Floats]) -> Objects:
@@ -117,6 +121,7 @@ class Found(FoundPictures):
         self._say_counts(int(unplaced.sum()), rounded=int((~bad & (overhang > NOISE) & (overhang <= ROUNDING)).sum()))
         kept = np.flatnonzero(~bad)
         kept = kept[np.argsort(picture[kept], kind="stable")]
+        self._places = self._places_of(kept.tolist())
         own = np.array(self._area, np.float64)[kept] * (size[kept].prod(1) if self.relative else 1)
         sides = inside[kept, 2:] - inside[kept, :2]
         return Objects(
@@ -127,6 +132,16 @@ class Found(FoundPictures):
             difficult=np.array(self._difficult, np.bool_)[kept],
             areas=np.where(np.isfinite(own) & (own > 0), own, sides[:, 0] * sides[:, 1]).astype(np.float32),
         )
+
+    def _places_of(self, rows: Sequence[int]) -> Places:
+        """Where the boxes that are kept were found."""
+        numbers = [self._number[row] for row in rows]
+        if self.identity is None:
+            return Places(tuple(self.files), np.array(numbers, np.int64))
+        ids = [self.identity(self.files[self._picture[row]], self._number[row]) for row in rows]
+        known = np.array([identity is not None for identity in ids], np.bool_)
+        taken = [number if identity is None else identity for identity, number in zip(ids, numbers, strict=True)]
+        return Places(tuple(self.files), np.array(taken, np.int64), known)
 
     def _sizes(self) -> Floats:
         """(N, 2) width and height of the pictures that have boxes or claims, nan for those that say nothing."""

@@ -39,7 +39,13 @@ def read(path: Path) -> Index:
     """The data set at `path`; raises `DataError` with line and column for what is no JSON. Bad boxes are in its `faults`."""
     root, files, others = files_of(path)
     ids: dict[str, list[Any]] = {}
-    found = Found(root, where=lambda file, number: f"{file}: annotation {called(ids[file][number], number)}")
+    found = Found(
+        root,
+        where=lambda file, number: f"{file}: annotation {called(ids[file][number], number)}",
+        identity=lambda file, number: (
+            identity if type(identity := ids[file][number]) is int and abs(identity) < 2**62 else None
+        ),
+    )
     found.ignored += [f"{below(other, root)}: the boxes come from {files[0].name}" for other in others]
     outlines = 0
 

@@ -1,0 +1,201 @@
+"""All that is wrong with a data set or odd about it, in one pass over its pictures: `survey(index) -> Survey`.
+
+Shape letters: `N` pictures, `n` of them good.
+"""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.data.annotations import Objects
+from sightline.data.checks import Report, check
+from sightline.data.copies import copies
+from sightline.data.decode import picture_kind
+from sightline.data.duplicates import CELLS, thumbnails
+from sightline.data.findings import Finding
+from sightline.data.index import Index, Positions
+from sightline.data.masks import Masks
+from sightline.data.sources import FileSource
+from sightline.data.splits import with_splits
+from sightline.data.suspects import suspicious
+from sightline.errors import DataError
+
+_BATCH = 64
+_SMALL = 64 * 64
+"""Pixels up to which pictures of one size are looked at together: each operation takes longer to start than to do."""
+_ODD = 0.02
+"""Pictures are odd for how their pixels are kept when so small a share, or a single one of ten, is kept so."""
+_DIGEST = 16
+_ENDINGS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""Kind of file, as Pillow calls it -> its endings."""
+_MODES = {"L": "grey", "1": "black and white", "P": "palette", "RGBA": "transparent", "LA": "transparent grey"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Survey:
+    """What a look at a whole data set found."""
+
+    index: Index
+    report: Report
+    positions: Positions
+    """The pictures that were looked at: those of all splits, or all."""
+    sizes: NDArray[np.int64]
+    """(N, 2) heights and widths in pixels, 0 for what was not looked at or cannot be decoded."""
+    ways: dict[str, int]
+    """How many pictures are kept in which way: "JPEG RGB"; those in files only."""
+    findings: tuple[Finding, ...]
+
+
+def survey(index: Index, workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Survey:
+    """Look at all that an index holds; arguments as in `sightline.data.checks.check`.
+
+    Raises `DataError` when its source can give no pictures at all.
+    """
+    seen = _Seen(index)
+    report = check(index, workers=workers, progress=progress, keep_below=0, also=seen)
+    seen.finish()
+    looked_at = np.sort(np.concatenate([*index.splits.values()])) if index.splits else np.arange(len(index))
+    good = looked_at[seen.sizes[looked_at].all(axis=1)]
+    ways = _ways(index, good)
+    findings = [
+        *_of_reading(index),
+        *_of_decoding(index, report),
+        *_of_training(index, report),
+        *copies(index, good, seen.digests[good], seen.cells[good], seen.masks),
+        *suspicious(index, good, seen.sizes, report.pixels),
+        *_of_ways(index, ways),
+    ]
+    return Survey(
+        index=index,
+        report=report,
+        positions=looked_at,
+        sizes=seen.sizes,
+        ways=dict(Counter(" ".join(way) for way in ways.values()).most_common()),
+        findings=tuple(findings),
+    )
+
+
+@dataclass
+class _Seen:
+    """What is kept of each picture while it is decoded; called in several threads."""
+
+    index: Index
+    masks: dict[int, bytes] = field(default_factory=dict)
+    """Of each mask's pixels."""
+    _waiting: dict[tuple[int, ...], list[tuple[int, Tensor]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        count = len(self.index)
+        self.sizes = np.zeros((count, 2), np.int64)
+        self.digests = np.zeros((count, _DIGEST), np.uint8)
+        self.cells = np.zeros((count, CELLS, CELLS), np.uint8)
+
+    def __call__(self, position: int, image: Tensor, mask: Tensor | None) -> None:
+        self.digests[position] = np.frombuffer(_digest(image.permute(1, 2, 0)), np.uint8)
+        self.sizes[position] = image.shape[1:]
+        if mask is not None:
+            self.masks[position] = _digest(mask)
+        if image[0].numel() > _SMALL:
+            self.cells[position] = thumbnails(image[None])[0]
+            return
+        with self._lock:
+            waiting = self._waiting.setdefault(tuple(image.shape), [])
+            waiting.append((position, image))
+            if len(waiting) < _BATCH:
+                return
+            del self._waiting[tuple(image.shape)]
+        self._take(waiting)
+
+    def finish(self) -> None:
+        """Look at those that still wait for others of their size."""
+        for waiting in self._waiting.values():
+            self._take(waiting)
+        self._waiting.clear()
+
+    def _take(self, waiting: list[tuple[int, Tensor]]) -> None:
+        self.cells[[position for position, _ in waiting]] = thumbnails(torch.stack([image for _, image in waiting]))
+
+
+def _digest(pixels: Tensor) -> bytes:
+    digest = hashlib.blake2b(str(tuple(pixels.shape)).encode(), digest_size=_DIGEST)
+    digest.update(pixels.contiguous().numpy())
+    return digest.digest()
+
+
+def _of_reading(index: Index) -> Iterator[Finding]:
+    """What the format has found: faults of annotations, and files that are not used."""
+    for line, concern in zip(index.faults.lines, index.faults.concerns, strict=True):
+        where = line.partition(": ")[0]
+        positions = () if concern.position is None else (concern.position,)
+        yield Finding(concern.kind, where, line, positions, concern.box)
+    root = index.source.root if isinstance(index.source, FileSource) else None
+    for line in index.ignored:
+        where, _, reason = line.partition(": ")
+        kind = picture_kind(root / where) if root is not None and (root / where).is_file() else None
+        held = (
+            f". It holds a picture ({kind[0]}): give it an ending that says so" if kind and "ending" in reason else ""
+        )
+        yield Finding("unused file", where, f"{reason}{held}.")
+
+
+def _of_decoding(index: Index, report: Report) -> Iterator[Finding]:
+    for fault in report.faults:
+        kind = "corrupt picture" if fault.name == index.source.name(fault.position) else "bad mask"
+        yield Finding(kind, fault.name, fault.reason, (fault.position,))
+
+
+def _of_training(index: Index, report: Report) -> Iterator[Finding]:
+    """What a training would stop at before it begins, single faults apart."""
+    try:
+        divided = with_splits(index)
+        if isinstance(index.annotations, Masks):
+            report.without_faults(divided, tolerance=1.0)
+    except DataError as error:
+        yield Finding("cannot train", index.format, str(error))
+    if isinstance(index.annotations, Objects) and not len(index.annotations.labels):
+        return
+
+
+def _ways(index: Index, positions: Positions) -> dict[int, tuple[str, str]]:
+    """Kind of file and how its pixels are kept, of those pictures that are files."""
+    if not isinstance(index.source, FileSource):
+        return {}
+    kinds = ((position, picture_kind(index.source.path(position))) for position in positions.tolist())
+    return {position: kind for position, kind in kinds if kind is not None}
+
+
+def _of_ways(index: Index, ways: dict[int, tuple[str, str]]) -> Iterator[Finding]:
+    modes = Counter(mode for _, mode in ways.values())
+    usual = modes.most_common(1)[0][0] if modes else ""
+    odd = {
+        mode for mode, count in modes.items() if mode != usual and count <= max(len(ways) // 10 and 1, _ODD * len(ways))
+    }
+    for position, (kind, mode) in ways.items():
+        name = index.source.name(position)
+        if mode in odd:
+            others = f"{modes[usual]} others are {_MODES.get(usual, usual)}"
+            yield Finding("odd picture", name, f"it is {_MODES.get(mode, mode)}, and {others}.", (position,))
+        ending = Path(name).suffix.lower()
+        endings = _ENDINGS.get(kind)
+        if endings and ending not in endings:
+            yield Finding(
+                "wrong ending", name, f"it is a {kind} file. Call it {Path(name).stem}{endings[0]}.", (position,)
+            )
