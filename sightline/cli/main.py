@@ -11,6 +11,7 @@ from sightline import __version__
 from sightline.cli import failures
 from sightline.cli.ablate import ablate
 from sightline.cli.convert import convert
+from sightline.cli.check import check
 from sightline.cli.demo import demo
 from sightline.cli.describe import describe
 from sightline.cli.evaluate import evaluate
@@ -86,6 +87,11 @@ app.command(
         "sightline train scans --splits scans.splits.csv",
     )
 )(split)
+        "sightline check photos",
+        "sightline check photos --out photos.html",
+        "sightline check cells --json",
+    )
+)(check)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
 app.command(
     epilog=example(

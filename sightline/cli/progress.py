@@ -40,6 +40,31 @@ def listening() -> "Iterator[Listener]":
         yield LineListener()
 
 
+@contextmanager
+def counting(what: str) -> "Iterator[Callable[[int, int], None]]":
+    """What takes (done, total) of something and shows it: a bar on a terminal, elsewhere a line every 10 seconds."""
+    if not sys.stderr.isatty():
+        last = [time.monotonic()]
+
+        def line(done: int, total: int) -> None:
+            if time.monotonic() - last[0] >= LINE_EVERY:
+                print(f"{done:,} of {total:,} {what}", file=sys.stderr, flush=True)
+                last[0] = time.monotonic()
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    texts = TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.description}", markup=False)
+    track = BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan")
+    console = Console(stderr=True, highlight=False)
+    with Bar(texts, track, TimeRemainingColumn(), console=console, expand=True, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 class LineListener:
     """Plain lines: what is said, each epoch, and in between one line every 10 seconds."""
 
