@@ -1,6 +1,5 @@
 """`sightline check`: what is wrong with a data set, before anything is trained on it."""
 
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +9,12 @@ import typer
 from sightline.cli.options import Format, Json
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import counting
+from sightline.report.check_words import counted, counts, facts, headline, sentence, verdict
 
-CLASSES_SHOWN = 20
-"""Rows of the table of classes; of more, the numbers are summed up."""
 SHOWN = 3
 """Findings of a kind on the screen."""
+LEVELS = {"error": "ERROR", "warning": "warning"}
+"""What stands before a kind: errors are to be seen at once."""
 
 
 def check(
@@ -22,6 +22,19 @@ def check(
         Path, typer.Argument(metavar="DATA", help="The data set, in any of the formats.", show_default=False)
     ],
     format_: Format = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.html", help="Also one page with pictures of what is wrong, for any browser."),
+    ] = None,
+    fixed: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-fixed",
+            metavar="OUT",
+            help="Write a copy without what is wrong, in the same format, and OUT.changes.csv with what was left out.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that there is.")] = False,
     as_json: Json = False,
 ) -> None:
     """Look at a whole data set, and say what is wrong with it or odd.
@@ -32,7 +45,7 @@ def check(
     from sightline.workflows import check as workflow
 
     with counting("pictures") as progress:
-        result = workflow.check(data, format=format_, progress=progress)
+        result = workflow.check(data, format=format_, page=out, fixed=fixed, overwrite=overwrite, progress=progress)
     print_json(result) if as_json else print_check(result)
     if result["errors"]:
         raise typer.Exit(1)
@@ -50,98 +63,34 @@ def print_check(result: dict[str, Any]) -> None:
     for kind, held in groupby(result["findings"], key=lambda finding: finding["kind"]):
         findings = list(held)
         row = result["kinds"][kind]
-        print(
-            f"{row['level'].upper() if row['level'] == 'error' else row['level']}  {kind} ({row['count']:,}): {row['about']}"
-        )
+        print(f"{LEVELS[row['level']]}  {kind} ({row['count']:,}): {row['about']}")
         for finding in findings[:SHOWN]:
             print(f"    {sentence(finding)}")
         if len(findings) > SHOWN:
             print(f"    ... and {len(findings) - SHOWN:,} more")
             hidden = True
         print()
-    counts = f"{_counted(result['errors'], 'error')}, {_counted(result['warnings'], 'warning')}"
-    print(counts + (". All of them: --json; with pictures: --out page.html" if hidden else ""))
+    more = ". All of them: --json; with pictures: --out page.html" if hidden and "page" not in result else ""
+    print(f"{verdict(result)}{more}")
+    if "page" in result:
+        print(f"page: {result['page']}")
+    if "fixed" in result:
+        _print_fixed(result["fixed"])
 
 
-def sentence(finding: dict[str, Any]) -> str:
-    """Where and what, in one line."""
-    where, what = " ".join(finding["where"].split()), " ".join(finding["what"].split())
-    return what if what.startswith(where) else f"{where}: {what}"
+def _print_fixed(fixed: dict[str, Any]) -> None:
+    there = f"{fixed['pictures']:,} pictures, {counted(fixed['changed'], 'change')} (listed in {fixed['changes']})"
+    print(f"repaired copy: {fixed['path']}: {there}; checked: {counted(fixed['errors'], 'error')}")
+    for line in (*fixed["lost"], *fixed["left"]):
+        print(f"    {line}")
 
 
 def _print_summary(result: dict[str, Any]) -> None:
-    classes, taken = len(result["class_names"]), f", looked at in {duration(result['seconds'])}"
-    print(
-        f"{result['data']}: {result['format']}, {result['task']}, {classes} classes, {result['pictures']:,} pictures{taken}"
-    )
+    print(f"{headline(result)}, looked at in {duration(result['seconds'])}")
     print()
-    splits = list(result["splits"])
-    rows = [["pictures", *(f"{count:,}" for count in result["splits"].values())]]
-    rows += _class_rows(result, splits)
-    print_table(("", *splits), rows, numbers=splits)
+    header, rows = counts(result)
+    print_table(header, rows, numbers=header[1:])
     print()
-    for name, text in _lines(result):
+    for name, text in facts(result):
         print(f"{name:<12}{text}")
     print()
-
-
-def _class_rows(result: dict[str, Any], splits: list[str]) -> list[list[str]]:
-    """A row a class; with many, how their numbers spread. Of masks the shares of pixels."""
-    names = result["class_names"]
-    if "masks" in result:
-        shares = result["masks"]["shares"]
-        cells = {name: [f"{shares[split].get(name, 0):.2%}" for split in splits] for name in names}
-    else:
-        cells = {name: [f"{result['classes'][split][name]:,}" for split in splits] for name in names}
-    if len(names) <= CLASSES_SHOWN:
-        return [[name, *row] for name, row in cells.items()]
-    counts = {split: sorted(result["classes"][split].values()) for split in splits}
-    return [
-        [f"{len(names)} classes: least", *(f"{counts[split][0]:,}" for split in splits)],
-        ["median", *(f"{counts[split][len(names) // 2]:,}" for split in splits)],
-        ["most", *(f"{counts[split][-1]:,}" for split in splits)],
-    ]
-
-
-def _lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    sizes = result["sizes"]
-    if sizes["different"] == 1:
-        (only,) = sizes["common"]
-        yield "sizes", f"all {only['width']} x {only['height']}"
-    elif sizes["different"]:
-        common = sizes["common"][0]
-        most = f"{common['pictures']:,} are {common['width']} x {common['height']}"
-        spread = f"width {_spread(sizes['width'])}, height {_spread(sizes['height'])}"
-        yield "sizes", f"{spread}; {sizes['different']:,} different, {most}"
-    if result["kept_as"]:
-        yield "kept as", ", ".join(f"{kind} ({count:,})" for kind, count in result["kept_as"].items())
-    if "boxes" in result:
-        boxes = result["boxes"]
-        special = [
-            f"{boxes[key]:,} {word}" for key, word in (("crowds", "crowds"), ("difficult", "difficult")) if boxes[key]
-        ]
-        yield (
-            "boxes",
-            f"{boxes['boxes']:,}{' (' + ', '.join(special) + ')' if special else ''}; in a picture {_spread(boxes['in_a_picture'])}",
-        )
-        yield "box sizes", f"width {_spread(boxes['width'])}, height {_spread(boxes['height'])}"
-        yield (
-            "box shapes",
-            f"width to height {_spread(boxes['width_to_height'])}; share of the picture {_spread(boxes['share_of_picture'], percent=True)}",
-        )
-    if "masks" in result and result["masks"]["ignored"]:
-        yield "ignored", f"{result['masks']['ignored']:.2%} of the pixels"
-
-
-def _spread(values: dict[str, float] | None, *, percent: bool = False) -> str:
-    """Least, median and largest."""
-    if values is None:
-        return "-"
-    least, median, most = (
-        f"{values[key]:.3g}" if not percent else f"{values[key]:.2%}" for key in ("min", "median", "max")
-    )
-    return f"{least} to {most} (median {median})"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

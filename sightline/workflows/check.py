@@ -1,5 +1,8 @@
 """Check: look at a whole data set before anything is trained on it, and say all that is wrong with it or odd."""
 
+import csv
+import io
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,23 +11,33 @@ from typing import Any
 
 from sightline.data.figures import figures
 from sightline.data.findings import KINDS, Finding, errors, grouped
-from sightline.data.formats import read
+from sightline.data.formats import WRITERS, read
+from sightline.data.repairs import Change, repair
+from sightline.data.subset import only
 from sightline.data.survey import Survey, survey
 from sightline.errors import DataError, ImageError, InputError
+from sightline.files import require_free, write_atomic
+from sightline.report.check_page import write_page
 
 Progress = Callable[[int, int], None]
+_SAID_TWICE = re.compile(r"The \w+ split has no (pictures|objects) of ")
+"""Notes of the formats that findings say too."""
 
 
 def check(
     data: str | Path,
     *,
     format: str | None = None,
+    page: str | Path | None = None,
+    fixed: str | Path | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """All that is wrong with the data set at `data` or odd about it, as JSON can hold it.
 
-    `progress` is called with the pictures that are done, and all. Raises `InputError` when there is nothing at `data`; a data set that
-    cannot be read is a finding.
+    `page` is where an HTML page with pictures of it is written, `fixed` where a repaired copy is, which is looked at in turn.
+    `progress` is called with the pictures that are done, and all. Raises `InputError` when there is nothing at `data`, or something at
+    `page` and no `overwrite`; a data set that cannot be read is a finding.
 
     >>> import tempfile
     >>> from sightline.data.samples import write_digits
@@ -33,8 +46,16 @@ def check(
     (1797, 0, {})
     """
     began, path = time.perf_counter(), Path(data).expanduser()
+    if page is not None and not overwrite:
+        require_free([Path(page)])
     looked = look(path, format, progress)
-    return {**as_json(path, looked), "seconds": round(time.perf_counter() - began, 2)}
+    result = {**as_json(path, looked), "seconds": round(time.perf_counter() - began, 2)}
+    if page is not None:
+        write_page(Path(page), result, looked.survey, looked.findings)
+        result["page"] = str(page)
+    if fixed is not None:
+        result["fixed"] = write_fixed(Path(fixed), looked, progress)
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,14 +79,48 @@ def look(path: Path, format: str | None = None, progress: Progress | None = None
     return Looked(found, found.findings)
 
 
+def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> dict[str, Any]:
+    """Write a copy without what is wrong, in the same format, and the list of changes beside it; what was done.
+
+    The copy is looked at in turn. Raises `DataError` for a data set that cannot be read or whose format is not written, and when
+    `out` is in use.
+    """
+    if looked.survey is None:
+        raise DataError(f"Nothing can be repaired: {looked.findings[0].what}")
+    index = looked.survey.index
+    if index.format not in WRITERS:
+        raise DataError(f"Data in the format {index.format} is read and not written: convert it first.")
+    if index.format == "csv" and out.suffix.lower() != ".csv":
+        out = out.with_name(f"{out.name}.csv")
+    mended = repair(index, looked.findings)
+    lost = WRITERS[index.format](only(index, mended.kept), out)
+    changes = out.with_name(f"{out.name}.changes.csv")
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(Change._fields)
+    table.writerows([*mended.changes, *(Change("format", index.format, "not written", line) for line in lost)])
+    write_atomic(changes, text.getvalue().encode())
+    again = look(out, index.format, progress)
+    return {
+        "path": str(out),
+        "changes": str(changes),
+        "changed": len(mended.changes),
+        "pictures": len(mended.kept),
+        "lost": list(lost),
+        "errors": errors(again.findings),
+        "left": [finding.sentence for finding in again.findings if finding.level == "error"],
+    }
+
+
 def as_json(path: Path, looked: Looked) -> dict[str, Any]:
     """What was found, in figures and sentences."""
     findings = looked.findings
     there = figures(looked.survey) if looked.survey else {}
+    notes = looked.survey.index.notes if looked.survey else ()
     return {
         "data": str(path),
         **there,
-        "notes": list(looked.survey.index.notes) if looked.survey else [],
+        "notes": [note for note in notes if not _SAID_TWICE.match(note)],
         "errors": errors(findings),
         "warnings": len(findings) - errors(findings),
         "kinds": {
