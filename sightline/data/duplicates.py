@@ -20,6 +20,8 @@ two handwritten digits 0.995 at most."""
 _FLAT = 4.0
 """Grey levels: a thumbnail with a lower standard deviation shows too little to be compared."""
 _ROWS = 1024
+_AXES = 24
+_COMPARED = 2**16
 
 
 def thumbnail(image: Tensor) -> NDArray[np.uint8]:
@@ -72,8 +74,9 @@ def alike(thumbnails: NDArray[np.uint8], likeness: float = ALIKE) -> NDArray[np.
 def _pairs(flat: NDArray[np.uint8], likeness: float) -> Iterator[NDArray[np.int64]]:
     """Rows (P, 2) of thumbnails (N, 256) that correlate enough, found without comparing each with each.
 
-    Thumbnails are vectors of length 1 whose scalar product is their correlation c; then no coordinate of two differs by more than
-    sqrt(2 - 2 c), whichever way the axes lie. Along the axis in which they spread most, only near ones are compared.
+    Thumbnails are vectors of length 1 whose scalar product is their correlation c; their distance squared is 2 - 2 c, and seen along
+    a few axes no more than that, whichever way these lie. Along the axis in which they spread most, only near ones are compared, by
+    the few axes in which they spread most; what is near in these is compared in full.
     """
     values = flat.astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
@@ -81,14 +84,22 @@ def _pairs(flat: NDArray[np.uint8], likeness: float) -> Iterator[NDArray[np.int6
     if len(values) < 2:
         return
     sample = values[:: max(1, len(values) // 2000)]
-    along = values @ np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][0]
-    order = np.argsort(along)
-    values, along = values[order], along[order]
-    reach = np.sqrt(2 - 2 * likeness) + 1e-4
+    axes = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:_AXES]
+    seen = values @ axes.T
+    order = np.argsort(seen[:, 0])
+    values, seen = values[order], seen[order]
+    # One product gives half of the distance squared, with the other sign: x y - x x / 2 - y y / 2.
+    half, ones = (seen**2).sum(axis=1, keepdims=True) / 2, np.ones((len(seen), 1), np.float32)
+    left, right = np.concatenate([seen, -half, ones], axis=1), np.concatenate([seen, ones, -half], axis=1)
+    along, reach = seen[:, 0], np.sqrt(2 - 2 * likeness) + 1e-4
     for begin in range(0, len(values), _ROWS):
         end = min(begin + _ROWS, len(values))
         last = int(np.searchsorted(along, along[end - 1] + reach, side="right"))
-        likes = values[begin:end] @ values[begin:last].T
-        rows, columns = np.nonzero(likes >= likeness)
+        near = np.flatnonzero(left[begin:end] @ right[begin:last].T >= likeness - 1 - 1e-5)
+        rows, columns = np.divmod(near, last - begin)
         found = rows < columns  # the others are the same pairs once more, and each with itself
-        yield order[np.stack([rows[found] + begin, columns[found] + begin], axis=1)]
+        pairs = np.stack([rows[found], columns[found]], axis=1) + begin
+        for start in range(0, len(pairs), _COMPARED):
+            some = pairs[start : start + _COMPARED]
+            alike = (values[some[:, 0]] * values[some[:, 1]]).sum(axis=1) >= likeness
+            yield order[some[alike]]
