@@ -75,12 +75,17 @@ def print_check(result: dict[str, Any]) -> None:
     if "page" in result:
         print(f"page: {result['page']}")
     if "fixed" in result:
-        _print_fixed(result["fixed"])
+        _print_fixed(result)
 
 
-def _print_fixed(fixed: dict[str, Any]) -> None:
+def _print_fixed(result: dict[str, Any]) -> None:
+    fixed = result["fixed"]
+    if fixed is None:
+        print("no repaired copy: what cannot be read cannot be repaired")
+        return
+    other = "" if fixed["format"] == result["format"] else f", {fixed['format']}"
     there = f"{fixed['pictures']:,} pictures, {counted(fixed['changed'], 'change')} (listed in {fixed['changes']})"
-    print(f"repaired copy: {fixed['path']}: {there}; checked: {counted(fixed['errors'], 'error')}")
+    print(f"repaired copy: {fixed['path']}{other}: {there}; checked: {counted(fixed['errors'], 'error')}")
     for line in (*fixed["lost"], *fixed["left"]):
         print(f"    {line}")
 

@@ -30,7 +30,8 @@ def thumbnail(image: Tensor) -> NDArray[np.uint8]:
     >>> thumbnail(torch.full((3, 40, 30), 7, dtype=torch.uint8)).mean()
     np.float64(7.0)
     """
-    return thumbnails(image[None])[0]
+    (own,) = thumbnails(image[None])
+    return own
 
 
 def thumbnails(images: Tensor) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from sightline.data.suspects import class_counts
 _SHARES = (0.0, 0.05, 0.5, 0.95, 1.0)
 SPREAD = ("min", "p5", "median", "p95", "max")
 """Names of what `_spread` gives."""
-_COMMON = 5
+_USUAL = 5
 WITHOUT_SPLIT = "all"
 """What the pictures of a data set that is not divided are called."""
 
@@ -56,12 +56,12 @@ def task_name(index: Index) -> str:
 
 def _sizes(sizes: NDArray[np.int64]) -> dict[str, Any]:
     good = sizes[sizes.all(axis=1)]
-    common = Counter(map(tuple, good.tolist())).most_common()
+    usual = Counter(map(tuple, good.tolist())).most_common()
     return {
         "width": _spread(good[:, 1]),
         "height": _spread(good[:, 0]),
-        "different": len(common),
-        "common": [{"width": width, "height": height, "pictures": n} for (height, width), n in common[:_COMMON]],
+        "different": len(usual),
+        "usual": [{"width": width, "height": height, "pictures": n} for (height, width), n in usual[:_USUAL]],
     }
 
 

@@ -4,6 +4,7 @@ Shape letters: `N` pictures, `n` of them good.
 """
 
 import hashlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,14 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.data.annotations import Objects
 from sightline.data.checks import Report, check
 from sightline.data.copies import copies
 from sightline.data.decode import picture_kind
 from sightline.data.duplicates import CELLS, thumbnails
 from sightline.data.findings import Finding
 from sightline.data.index import Index, Positions
-from sightline.data.masks import Masks
 from sightline.data.sources import FileSource
 from sightline.data.splits import with_splits
 from sightline.data.suspects import suspicious
@@ -34,6 +33,8 @@ _SMALL = 64 * 64
 _ODD = 0.02
 """Pictures are odd for how their pixels are kept when so small a share, or a single one of ten, is kept so."""
 _DIGEST = 16
+_WITH_ID = re.compile(r".+?: (annotation|image|category) (at position \d+|'[^']*'|[^\s:]+)")
+"""How a line about an entry of a JSON file begins."""
 _ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -136,14 +137,15 @@ class _Seen:
 
 def _digest(pixels: Tensor) -> bytes:
     digest = hashlib.blake2b(str(tuple(pixels.shape)).encode(), digest_size=_DIGEST)
-    digest.update(pixels.contiguous().numpy())
+    digest.update(pixels.contiguous().numpy().data)
     return digest.digest()
 
 
 def _of_reading(index: Index) -> Iterator[Finding]:
     """What the format has found: faults of annotations, and files that are not used."""
     for line, concern in zip(index.faults.lines, index.faults.concerns, strict=True):
-        where = line.partition(": ")[0]
+        place = _WITH_ID.match(line)
+        where = place[0] if place else line.partition(": ")[0]
         positions = () if concern.position is None else (concern.position,)
         yield Finding(concern.kind, where, line, positions, concern.box)
     root = index.source.root if isinstance(index.source, FileSource) else None
@@ -165,13 +167,9 @@ def _of_decoding(index: Index, report: Report) -> Iterator[Finding]:
 def _of_training(index: Index, report: Report) -> Iterator[Finding]:
     """What a training would stop at before it begins, single faults apart."""
     try:
-        divided = with_splits(index)
-        if isinstance(index.annotations, Masks):
-            report.without_faults(divided, tolerance=1.0)
+        report.without_faults(with_splits(index), tolerance=1.0)
     except DataError as error:
         yield Finding("cannot train", index.format, str(error))
-    if isinstance(index.annotations, Objects) and not len(index.annotations.labels):
-        return
 
 
 def _ways(index: Index, positions: Positions) -> dict[int, tuple[str, str]]:

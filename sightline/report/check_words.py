@@ -46,11 +46,11 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     """A name and a line about sizes, boxes, and how pictures are kept."""
     sizes = result["sizes"]
     if sizes["different"] == 1:
-        (only,) = sizes["common"]
+        (only,) = sizes["usual"]
         yield "sizes", f"all {only['width']} x {only['height']}"
     elif sizes["different"]:
-        common = sizes["common"][0]
-        most = f"{common['pictures']:,} are {common['width']} x {common['height']}"
+        usual = sizes["usual"][0]
+        most = f"{usual['pictures']:,} are {usual['width']} x {usual['height']}"
         yield "sizes", f"width {_spread(sizes['width'])}, height {_spread(sizes['height'])}"
         yield "", f"{sizes['different']:,} different ones; {most}"
     if result["kept_as"]:

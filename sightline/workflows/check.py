@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.figures import figures
+from sightline.data.figures import figures, task_name
 from sightline.data.findings import KINDS, Finding, errors, grouped
 from sightline.data.formats import WRITERS, read
+from sightline.data.formats.copying import require_new
 from sightline.data.repairs import Change, repair
 from sightline.data.subset import only
 from sightline.data.survey import Survey, survey
@@ -19,6 +20,8 @@ from sightline.errors import DataError, ImageError, InputError
 from sightline.files import require_free, write_atomic
 from sightline.report.check_page import write_page
 
+_INSTEAD = {"classification": "image folder", "detection": "coco", "segmentation": "mask folder"}
+"""What is written for a format that is only read."""
 Progress = Callable[[int, int], None]
 _SAID_TWICE = re.compile(r"The \w+ split has no (pictures|objects) of ")
 """Notes of the formats that findings say too."""
@@ -42,19 +45,21 @@ def check(
     >>> import tempfile
     >>> from sightline.data.samples import write_digits
     >>> result = check(write_digits(Path(tempfile.mkdtemp()) / "digits"))
-    >>> result["pictures"], result["errors"], result["kinds"]
-    (1797, 0, {})
+    >>> result["pictures"], result["errors"], result["splits"]
+    (1797, 0, {'train': 1259, 'val': 179, 'test': 359})
     """
     began, path = time.perf_counter(), Path(data).expanduser()
     if page is not None and not overwrite:
         require_free([Path(page)])
+    if fixed is not None:
+        require_new(Path(fixed))
     looked = look(path, format, progress)
     result = {**as_json(path, looked), "seconds": round(time.perf_counter() - began, 2)}
     if page is not None:
         write_page(Path(page), result, looked.survey, looked.findings)
         result["page"] = str(page)
     if fixed is not None:
-        result["fixed"] = write_fixed(Path(fixed), looked, progress)
+        result["fixed"] = write_fixed(Path(fixed), looked, progress) if looked.survey else None
     return result
 
 
@@ -82,27 +87,27 @@ def look(path: Path, format: str | None = None, progress: Progress | None = None
 def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> dict[str, Any]:
     """Write a copy without what is wrong, in the same format, and the list of changes beside it; what was done.
 
-    The copy is looked at in turn. Raises `DataError` for a data set that cannot be read or whose format is not written, and when
-    `out` is in use.
+    A format that is only read is written as another of its task. The copy is looked at in turn. Raises `DataError` for a data set that
+    cannot be read, and when `out` is in use.
     """
     if looked.survey is None:
         raise DataError(f"Nothing can be repaired: {looked.findings[0].what}")
     index = looked.survey.index
-    if index.format not in WRITERS:
-        raise DataError(f"Data in the format {index.format} is read and not written: convert it first.")
-    if index.format == "csv" and out.suffix.lower() != ".csv":
+    written = index.format if index.format in WRITERS else _INSTEAD[task_name(index)]
+    if written == "csv" and out.suffix.lower() != ".csv":
         out = out.with_name(f"{out.name}.csv")
     mended = repair(index, looked.findings)
-    lost = WRITERS[index.format](only(index, mended.kept), out)
+    lost = WRITERS[written](only(index, mended.kept), out)
     changes = out.with_name(f"{out.name}.changes.csv")
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(Change._fields)
     table.writerows([*mended.changes, *(Change("format", index.format, "not written", line) for line in lost)])
     write_atomic(changes, text.getvalue().encode())
-    again = look(out, index.format, progress)
+    again = look(out, written, progress)
     return {
         "path": str(out),
+        "format": written,
         "changes": str(changes),
         "changed": len(mended.changes),
         "pictures": len(mended.kept),

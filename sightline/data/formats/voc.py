@@ -242,8 +242,8 @@ def _add(
     try:
         annotation = Reader().read(file)
     except BrokenError as error:
-        line = f"{shown} line {error.line}: {error.reason}; its picture is left out."
-        found.bad_picture(line, kind="bad annotation file")
+        broken = f"{shown} line {error.line}: {error.reason}; its picture is left out."
+        found.bad_picture(broken, kind="bad annotation file")
         return
     objects = annotation.objects
     picture = pictures.find(file.stem, annotation.fields.get("filename", "").replace("\\", "/").rpartition("/")[2])
