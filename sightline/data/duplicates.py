@@ -30,7 +30,7 @@ def thumbnail(image: Tensor) -> NDArray[np.uint8]:
     >>> thumbnail(torch.full((3, 40, 30), 7, dtype=torch.uint8)).mean()
     np.float64(7.0)
     """
-    (own,) = thumbnails(image[None])
+    own: NDArray[np.uint8] = thumbnails(image[None])[0]
     return own
 
 
