@@ -10,8 +10,8 @@ import typer
 from sightline import __version__
 from sightline.cli import failures
 from sightline.cli.ablate import ablate
-from sightline.cli.convert import convert
 from sightline.cli.check import check
+from sightline.cli.convert import convert
 from sightline.cli.demo import demo
 from sightline.cli.describe import describe
 from sightline.cli.evaluate import evaluate
@@ -87,9 +87,11 @@ app.command(
         "sightline train scans --splits scans.splits.csv",
     )
 )(split)
+app.command(
+    epilog=example(
         "sightline check photos",
         "sightline check photos --out photos.html",
-        "sightline check cells --json",
+        "sightline check cells --write-fixed cells-repaired",
     )
 )(check)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
