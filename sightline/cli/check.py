@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.options import Format, Json
+from sightline.cli.options import Format, Json, Splits
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import counting
 from sightline.report.check_words import counted, counts, facts, headline, sentence, verdict
@@ -22,6 +22,7 @@ def check(
         Path, typer.Argument(metavar="DATA", help="The data set, in any of the formats.", show_default=False)
     ],
     format_: Format = None,
+    splits: Splits = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="PAGE.html", help="Also one page with pictures of what is wrong, for any browser."),
@@ -45,7 +46,9 @@ def check(
     from sightline.workflows import check as workflow
 
     with counting("pictures") as progress:
-        result = workflow.check(data, format=format_, page=out, fixed=fixed, overwrite=overwrite, progress=progress)
+        result = workflow.check(
+            data, format=format_, splits=splits, page=out, fixed=fixed, overwrite=overwrite, progress=progress
+        )
     print_json(result) if as_json else print_check(result)
     if result["errors"]:
         raise typer.Exit(1)

@@ -57,12 +57,16 @@ def counting(what: str) -> "Iterator[Callable[[int, int], None]]":
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    texts = TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.description}", markup=False)
+    text = TextColumn("{task.description}", markup=False)
     track = BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan")
     console = Console(stderr=True, highlight=False)
-    with Bar(texts, track, TimeRemainingColumn(), console=console, expand=True, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with Bar(text, track, TimeRemainingColumn(), console=console, expand=True, transient=True) as bar:
+        task = bar.add_task(f"looking for {what}", total=None)
+
+        def move(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=f"{done:,} of {total:,} {what}")
+
+        yield move
 
 
 class LineListener:

@@ -14,6 +14,7 @@ from sightline.data.findings import KINDS, Finding, errors, grouped
 from sightline.data.formats import WRITERS, read
 from sightline.data.formats.copying import require_new
 from sightline.data.repairs import Change, repair
+from sightline.data.splits import read_splits
 from sightline.data.subset import only
 from sightline.data.survey import Survey, survey
 from sightline.errors import DataError, ImageError, InputError
@@ -31,6 +32,7 @@ def check(
     data: str | Path,
     *,
     format: str | None = None,
+    splits: str | Path | None = None,
     page: str | Path | None = None,
     fixed: str | Path | None = None,
     overwrite: bool = False,
@@ -38,7 +40,7 @@ def check(
 ) -> dict[str, Any]:
     """All that is wrong with the data set at `data` or odd about it, as JSON can hold it.
 
-    `page` is where an HTML page with pictures of it is written, `fixed` where a repaired copy is, which is looked at in turn.
+    `splits` is a table of splits, as `sightline split` writes it; without it those of the data count. `page` is where an HTML page with pictures of it is written, `fixed` where a repaired copy is, which is looked at in turn.
     `progress` is called with the pictures that are done, and all. Raises `InputError` when there is nothing at `data`, or something at
     `page` and no `overwrite`; a data set that cannot be read is a finding.
 
@@ -53,7 +55,7 @@ def check(
         require_free([Path(page)])
     if fixed is not None:
         require_new(Path(fixed))
-    looked = look(path, format, progress)
+    looked = look(path, format, None if splits is None else Path(splits), progress)
     result = {**as_json(path, looked), "seconds": round(time.perf_counter() - began, 2)}
     if page is not None:
         write_page(Path(page), result, looked.survey, looked.findings)
@@ -72,12 +74,14 @@ class Looked:
     findings: tuple[Finding, ...]
 
 
-def look(path: Path, format: str | None = None, progress: Progress | None = None) -> Looked:
-    """Read and survey the data set at `path`. Raises `InputError` when there is nothing."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist. Name the folder or file of a data set.")
+def look(path: Path, format: str | None = None, splits: Path | None = None, progress: Progress | None = None) -> Looked:
+    """Read and survey the data set at `path`, divided as the table `splits` says. Raises `InputError` when there is none of them."""
+    for given, what in ((path, "a data set"), (splits, "a table of splits")):
+        if given is not None and not given.exists():
+            raise InputError(f"{given} does not exist. Expected {what}.")
     try:
-        found = survey(read(path, format), progress=progress)
+        index = read(path, format)
+        found = survey(index if splits is None else read_splits(index, splits), progress=progress)
     except DataError as error:
         where = str(error).partition(":")[0] if isinstance(error, ImageError) else str(path)
         return Looked(None, (Finding("unreadable data", where, str(error)),))
@@ -104,7 +108,7 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     table.writerow(Change._fields)
     table.writerows([*mended.changes, *(Change("format", index.format, "not written", line) for line in lost)])
     write_atomic(changes, text.getvalue().encode())
-    again = look(out, written, progress)
+    again = look(out, written, progress=progress)
     return {
         "path": str(out),
         "format": written,

@@ -133,3 +133,19 @@ def test_the_repaired_copy_and_its_list(cli: Callable, tmp_path: Path) -> None:
     again = cli("check", data, "--write-fixed", tmp_path / "fixed")
     assert again.code == 2
     assert "is not empty" in again.said
+
+
+def test_a_table_of_splits_counts_instead_of_those_of_the_data(cli: Callable, tmp_path: Path) -> None:
+    data = sound.image_folder(tmp_path / "set")
+    for label in sound.CLASSES:
+        faults.copy(f"train/{label}/0.png", f"train/{label}/9.png")(data)
+    assert cli("check", data).code == 0, "copies in one split are a warning"
+    rows = ["path,label,split"]
+    for path in sorted(data.rglob("*.png")):
+        split = "test" if path.name == "9.png" else path.parts[-3]
+        rows.append(f"{path.relative_to(data)},{path.parts[-2]},{split}")
+    (tmp_path / "splits.csv").write_text("\n".join(rows) + "\n")
+    done = cli("check", data, "--splits", tmp_path / "splits.csv")
+    assert done.code == 1
+    assert "ERROR  leak (2)" in done.out
+    assert cli("check", data, "--splits", tmp_path / "absent.csv").code == 2

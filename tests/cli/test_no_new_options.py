@@ -28,7 +28,7 @@ OPTIONS = {
         "RUN", "IMAGE...", "--cam", "--dense", "--proposals", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
     ],
     "convert": ["IN", "OUT", "--format", "--from", "--json"],
-    "check": ["DATA", "--format", "--out", "--write-fixed", "--overwrite", "--json"],
+    "check": ["DATA", "--format", "--splits", "--out", "--write-fixed", "--overwrite", "--json"],
     "models": ["--json"],
     "describe": ["MODEL", "--image-size", "--num-classes", "--set", "--layers", "--out", "--overwrite", "--json"],
     "sample": ["OUT", "--kind", "--seed", "--json"],

@@ -1,0 +1,51 @@
+"""Repaired copies train, one of each format."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.errors import DataError
+from sightline.workflows.check import check
+from sightline.workflows.train import train
+from tests.data.faults import FAULTS, Fault
+from tests.data.sound import SOUND
+from tests.workflows.discs import QUICK as DETECTION
+
+CLASSIFICATION: dict[str, Any] = {
+    "model": {"name": "resnet18", "arguments": {"stem": "imagenet"}},
+    "training": {"epochs": 1, "batch_size": 4, "precision": "float32"},
+    "data": {"image_size": 16, "workers": 0},
+}
+SEGMENTATION: dict[str, Any] = {
+    "model": {"name": "unet", "arguments": {"width": 4}},
+    "training": {"epochs": 1, "batch_size": 2, "precision": "float32"},
+    "data": {"image_size": 16, "workers": 0, "passes": 1},
+}
+QUICK = {"classification": CLASSIFICATION, "detection": DETECTION, "segmentation": SEGMENTATION}
+CHOSEN = ("a picture in two splits", "a corrupt picture", "a box without area", "bytes of no picture")
+
+
+def of_format(format: str) -> Fault:
+    own = [fault for fault in FAULTS if fault.format == format and fault.repaired and fault.broken in CHOSEN]
+    return own[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", SOUND)
+def test_a_repaired_copy_trains(format: str, tmp_path: Path) -> None:
+    fault = of_format(format)
+    result = check(fault.make(tmp_path / "set"), format=format, fixed=tmp_path / "fixed")
+    fixed = result["fixed"]
+    assert result["errors"] > 0
+    assert fixed["errors"] == 0
+    quick = QUICK[result["task"]]
+    sections = {**quick, "data": {**quick["data"], "format": fixed["format"], "max_bad": 0.0}}
+    assert train(fixed["path"], name="run", out=tmp_path, **sections).finished
+
+
+def test_the_broken_one_does_not(tmp_path: Path) -> None:
+    data = of_format("image folder").make(tmp_path / "set")
+    (data / "train/cat/1.png").write_bytes(b"")
+    with pytest.raises(DataError, match="1 of 17 pictures"):
+        train(data, name="run", out=tmp_path, **CLASSIFICATION)
