@@ -17,6 +17,7 @@ from sightline.data.repairs import Change, repair
 from sightline.data.splits import read_splits
 from sightline.data.subset import only
 from sightline.data.survey import Survey, survey
+from sightline.device import keep_freed_memory
 from sightline.errors import DataError, ImageError, InputError
 from sightline.files import require_free, write_atomic
 from sightline.report.check_page import write_page
@@ -40,9 +41,10 @@ def check(
 ) -> dict[str, Any]:
     """All that is wrong with the data set at `data` or odd about it, as JSON can hold it.
 
-    `splits` is a table of splits, as `sightline split` writes it; without it those of the data count. `page` is where an HTML page with pictures of it is written, `fixed` where a repaired copy is, which is looked at in turn.
-    `progress` is called with the pictures that are done, and all. Raises `InputError` when there is nothing at `data`, or something at
-    `page` and no `overwrite`; a data set that cannot be read is a finding.
+    `splits` is a table of splits, as `sightline split` writes it; without it those of the data count. `page` is where an HTML page
+    with pictures of it is written, `fixed` where a repaired copy is, which is looked at in turn. `progress` is called with the pictures
+    that are done, and all. Raises `InputError` when there is nothing at `data`, or something at `page` and no `overwrite`; a data set
+    that cannot be read is a finding.
 
     >>> import tempfile
     >>> from sightline.data.samples import write_digits
@@ -51,6 +53,7 @@ def check(
     (1797, 0, {'train': 1259, 'val': 179, 'test': 359})
     """
     began, path = time.perf_counter(), Path(data).expanduser()
+    keep_freed_memory()
     if page is not None and not overwrite:
         require_free([Path(page)])
     if fixed is not None:
