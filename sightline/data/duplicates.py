@@ -60,11 +60,11 @@ def alike(thumbnails: NDArray[np.uint8], likeness: float = ALIKE) -> NDArray[np.
     flat = thumbnails.reshape(count, CELLS * CELLS)
     # Copies are grouped by themselves first: a thousand of one picture would be half a million pairs.
     _, first, same = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    compared = first[flat[first].std(axis=1) >= _FLAT]
+    shows = flat.std(axis=1) >= _FLAT
+    compared = first[shows[first]]
     pairs = [compared[found] for found in _pairs(flat[compared], likeness)]
     edges = np.concatenate([np.empty((0, 2), np.int64), *pairs])
     copies = np.stack([first[same.ravel()], np.arange(count)], axis=1)
-    shows = flat.std(axis=1) >= _FLAT
     edges = np.concatenate([edges, copies[shows]])
     links = coo_matrix((np.ones(len(edges), np.bool_), (edges[:, 0], edges[:, 1])), shape=(count, count))
     _, member_of = connected_components(links, directed=False)

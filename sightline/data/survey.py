@@ -8,6 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,8 +71,9 @@ def survey(index: Index, workers: int | None = None, progress: Callable[[int, in
     Raises `DataError` when its source can give no pictures at all.
     """
     seen = _Seen(index)
-    report = check(index, workers=workers, progress=progress, keep_below=0, also=seen)
-    seen.finish()
+    with _one_thread_each():
+        report = check(index, workers=workers, progress=progress, keep_below=0, also=seen)
+        seen.finish()
     looked_at = np.sort(np.concatenate([*index.splits.values()])) if index.splits else np.arange(len(index))
     good = looked_at[seen.sizes[looked_at].all(axis=1)]
     ways = _ways(index, good)
@@ -133,6 +135,17 @@ class _Seen:
 
     def _take(self, waiting: list[tuple[int, Tensor]]) -> None:
         self.cells[[position for position, _ in waiting]] = thumbnails(torch.stack([image for _, image in waiting]))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """There is a thread for each processor already: were each to share its small operations with others, they would wait for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _digest(pixels: Tensor) -> bytes:
