@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightline.cli.options import (
-    Backbone,
-    Data,
-    Epochs,
-    Format,
-    Json,
-    Model,
-    Out,
-    Recipe,
-    Settings,
-    Skip,
-    composed,
-    given,
-)
+from sightline.cli.composing import composed, given
+from sightline.cli.options import Backbone, Data, Epochs, Format, Json, Model, Out, Recipe, Settings, Skip
 from sightline.cli.output import duration, print_json, print_table, share
 from sightline.cli.progress import listening
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.options import Format, Json, Splits
+from sightline.cli.options import Format, Json, Splits, Task
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import counting
 from sightline.report.check_words import counted, counts, facts, headline, sentence, verdict
@@ -22,6 +22,7 @@ def check(
         Path, typer.Argument(metavar="DATA", help="The data set, in any of the formats.", show_default=False)
     ],
     format_: Format = None,
+    task: Task = None,
     splits: Splits = None,
     out: Annotated[
         Path | None,
@@ -43,8 +44,11 @@ def check(
     Every picture is decoded, and every annotation looked at. Errors are what training would leave out or stop at, and what makes figures
     dishonest, such as a picture in two splits; warnings are the rest. The exit code is 1 when there are errors.
     """
+    from sightline.data.formats import recognised
     from sightline.workflows import check as workflow
 
+    if task is not None and format_ is None:
+        format_ = recognised(data.expanduser(), task)
     with counting("pictures") as progress:
         result = workflow.check(
             data, format=format_, splits=splits, page=out, fixed=fixed, overwrite=overwrite, progress=progress

@@ -1,15 +1,12 @@
 """Arguments that several verbs have, described once."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightline.errors import ConfigError
-
 if TYPE_CHECKING:
-    from sightline.config import RunConfig
+    pass
 
 Data = Annotated[
     str | None,
@@ -89,6 +86,16 @@ Format = Annotated[
 ]
 
 
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="What the data is for when it can be read in several ways: classification, detection or segmentation.",
+    ),
+]
+
+
 def example(*lines: str) -> str:
     """Lines of shell for the end of a help page, kept as they are.
 
@@ -96,35 +103,3 @@ def example(*lines: str) -> str:
     '\\x08\\nExample:\\n  sightline models'
     """
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def given(flags: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of the flags that stand for a key of the recipe, each with its table, those that have a value.
-
-    >>> given({"--epochs": {"training": {"epochs": 3}}, "--seed": {"seed": None}})
-    {'--epochs': {'training': {'epochs': 3}}}
-    """
-    return {flag: table for flag, table in flags.items() if _value(table) is not None}
-
-
-def composed(
-    verb: str, recipe: Path | None, tables: Mapping[str, dict[str, Any]], settings: list[str] | None
-) -> "RunConfig":
-    """What a verb that trains was told: the recipe, flags over it, --set over both. Raises `ConfigError` without data."""
-    from sightline.config import compose, parse_setting, read_recipe
-
-    layers: list[tuple[str, Mapping[str, Any]]] = [(str(recipe), read_recipe(recipe))] if recipe else []
-    layers += tables.items()
-    layers += [(f"--set {text}", parse_setting(text)) for text in settings or []]
-    config = compose(layers)
-    if not config.data.path:
-        raise ConfigError(
-            f"No data given. Name a folder or a file: sightline {verb} DATA. To try it: sightline sample digits"
-        )
-    return config
-
-
-def _value(table: Any) -> Any:
-    while isinstance(table, dict):
-        table = next(iter(table.values()))
-    return table

@@ -6,21 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.options import (
-    Backbone,
-    Data,
-    Epochs,
-    Format,
-    Json,
-    Model,
-    Out,
-    Recipe,
-    Settings,
-    Skip,
-    Splits,
-    composed,
-    given,
-)
+from sightline.cli.composing import composed, given
+from sightline.cli.options import Backbone, Data, Epochs, Format, Json, Model, Out, Recipe, Settings, Skip, Splits, Task
 from sightline.cli.output import duration, is_first_process, print_json
 from sightline.cli.progress import listening
 from sightline.errors import ConfigError
@@ -88,6 +75,7 @@ def train(
     settings: Settings = None,
     splits: Splits = None,
     format_: Format = None,
+    task: Task = None,
     as_json: Json = False,
 ) -> None:
     """Train a network on pictures.
@@ -109,6 +97,7 @@ def train(
         "--compile": {"training": {"compile": compile_ or None}},
         "--splits": {"data": {"splits": None if splits is None else str(splits)}},
         "--format": {"data": {"format": format_}},
+        "--task": {"task": task},
     }
     tables = given(flags)
     if resume is not None:

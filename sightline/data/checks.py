@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from sightline.data.annotations import allow_more
+from sightline.data.annotation_faults import allow_more
 from sightline.data.index import ImageSource, Index
 from sightline.data.mask_files import MaskFiles, listed
 from sightline.data.masks import KeptMasks, Masks, pixel_counts

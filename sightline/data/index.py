@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.data.annotations import NO_FAULTS, AnnotationFaults, Annotations, ClassLabels, Places
+from sightline.data.annotation_faults import NO_FAULTS, AnnotationFaults
+from sightline.data.annotations import Annotations, ClassLabels, Places
 from sightline.data.masks import MOST_CLASSES, Masks
 from sightline.errors import DataError
 

@@ -76,7 +76,7 @@ def ablate(
 def _check_before_training(variants: Sequence[Planned], over: Over, split: str | None) -> None:
     """Raise now what would otherwise stop the last variant, hours later."""
     data = variants[0].config.data
-    index = divided(read(Path(data.path), data.format), data)
+    index = divided(read(Path(data.path), data.format, variants[0].config.task), data)
     if split not in (None, ALL):
         index.positions(str(split))
     for plan in variants:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sightline.data.formats import FORMATS, GOING_WITH, WRITERS, read
 from sightline.data.formats.copying import finished, written_splits
 from sightline.data.index import Index
-from sightline.errors import DataError, InputError, UnknownNameError
+from sightline.errors import ConfigError, DataError, InputError, UnknownNameError
 from sightline.training.runlog import Listener, Silence
 from sightline.workflows.pictures import THERE, task_of
 
@@ -100,9 +100,9 @@ def convert(
 def _read(data: Path, format: str | None) -> Index:
     try:
         return read(data, format)
-    except DataError as error:
+    except ConfigError as error:
         # --format is the one to write here, and the way out that the error names is the other flag.
-        raise DataError(str(error).replace("--format", "--from")) from error
+        raise ConfigError(str(error).replace("--format", "--from")) from error
 
 
 def _read_again(index: Index, written: Path, format: str, out: Path) -> Index:

@@ -39,7 +39,8 @@ from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
 from sightline.training.runlog import Listener, Silence
-from sightline.workflows.pictures import THERE, evaluation_samples, once_said, task_of
+from sightline.workflows.faults_said import once_said
+from sightline.workflows.pictures import THERE, evaluation_samples, task_of
 
 BATCH = 64
 SHOWN = 12
@@ -200,16 +201,16 @@ def _index(
 ) -> Index:
     """The pictures with the network's labels, and with the splits that were written down when it was trained."""
     if isinstance(data, DataConfig):
-        index = read(Path(data.path), data.format)
+        index = read(Path(data.path), data.format, header.task)
         if data.splits is not None:
             index = read_splits(index, Path(data.splits))
     elif data is not None:
-        index = read(Path(data), format)
+        index = read(Path(data), format, header.task)
     else:
         recipe = header.recipe.get("data", {})
         if not recipe.get("path"):
             raise DataError(f"{run} does not say what it was trained on: name the data, sightline evaluate {run} DATA")
-        index = read(Path(recipe["path"]), recipe.get("format"))
+        index = read(Path(recipe["path"]), recipe.get("format"), header.task)
         if (run / "splits.csv").is_file():
             index = read_splits(index, run / "splits.csv")
     for line in (*(f"ignored: {name}" for name in index.ignored), *index.notes):

@@ -1,9 +1,9 @@
 """The pictures of a data set as a network is shown them: with a class each, or with boxes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.detection import DetectionTask
 from sightline.tasks.segmentation import SegmentationTask
 from sightline.tasks.task import Task
-from sightline.training.runlog import Listener
-
-Judged = TypeVar("Judged")
 
 THERE = {"classification": "a class for each picture", "detection": "boxes", "segmentation": "masks"}
 """What pictures have for a task to learn from them."""
@@ -87,23 +84,6 @@ def training_positions(index: Index, shape: Shape, report: Report) -> Positions:
         return positions
     areas = np.array([np.prod(report.sides[int(position)], dtype=np.int64) for position in positions])
     return np.repeat(positions, np.clip(areas // int(np.median(areas)), 1, MOST_WINDOWS))
-
-
-def once_said(lines: Sequence[str], judge: Callable[[], Judged], listener: Listener, prefix: str = "") -> Judged:
-    """What `judge` says of data with these faults, each of which is said, with `prefix`.
-
-    Where it raises a `DataError`, those that the error names are left to it.
-    """
-    named: set[str] = set()
-    try:
-        return judge()
-    except DataError as error:
-        named.update(str(error).splitlines())
-        raise
-    finally:
-        for line in lines:
-            if line not in named:
-                listener.say(prefix + line)
 
 
 def training_samples(index: Index, config: RunConfig, shape: Shape, report: Report) -> Samples:

@@ -29,8 +29,9 @@ from sightline.training.distributed import World, as_the_first, barrier, world
 from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
+from sightline.workflows.faults_said import once_said
 from sightline.workflows.network import new_network, published, resumed_network, told
-from sightline.workflows.pictures import create_task, divided, evaluation_samples, once_said, training_samples
+from sightline.workflows.pictures import create_task, divided, evaluation_samples, training_samples
 from sightline.workflows.plan import check_processes, complete, with_task
 
 
@@ -97,7 +98,7 @@ def start(
     config = with_whole_paths(config)
     with world() as here:
         run = None if name is None else named_folder(name, Path(out), fresh=here.is_first)
-        index = read(Path(config.data.path), config.data.format)
+        index = read(Path(config.data.path), config.data.format, config.task)
         config = with_task(config, index)
         run = run or _free_folder(config, Path(out))
         barrier(here)  # all have chosen the same free name before one takes it
@@ -130,7 +131,7 @@ def resume(run: str | Path, *, listener: Listener | None = None) -> TrainResult:
     config = compose([(str(run / "recipe.toml"), read_recipe(run / "recipe.toml"))])
     kept = json.loads((run / "data.json").read_text())
     with world() as here:
-        index = read_splits(read(Path(config.data.path), config.data.format), run / "splits.csv")
+        index = read_splits(read(Path(config.data.path), config.data.format, config.task), run / "splits.csv")
         report = check(index)
         if report.faults:
             raise DataError(f"{report.faults[0]}. It was readable when {run} began.")

@@ -15,7 +15,7 @@ OPTIONS = {
     "train": [
         "DATA", "--model", "--backbone", "--neck", "--skip", "--recipe", "--weights", "--backbone-weights", "--freeze",
         "--epochs", "--name", "--out", "--seed", "--processes", "--compile", "--resume", "--set", "--splits", "--format",
-        "--json",
+        "--task", "--json",
     ],
     "split": ["DATA", "--val", "--test", "--seed", "--group-by", "--out", "--format", "--json"],
     "evaluate": ["RUN", "DATA", "--split", "--crops", "--voc", "--splits", "--format", "--json"],
@@ -28,7 +28,7 @@ OPTIONS = {
         "RUN", "IMAGE...", "--cam", "--dense", "--proposals", "--class", "--stage", "--size", "--out", "--overwrite", "--json",
     ],
     "convert": ["IN", "OUT", "--format", "--from", "--json"],
-    "check": ["DATA", "--format", "--splits", "--out", "--write-fixed", "--overwrite", "--json"],
+    "check": ["DATA", "--format", "--task", "--splits", "--out", "--write-fixed", "--overwrite", "--json"],
     "models": ["--json"],
     "describe": ["MODEL", "--image-size", "--num-classes", "--set", "--layers", "--out", "--overwrite", "--json"],
     "sample": ["OUT", "--kind", "--seed", "--json"],

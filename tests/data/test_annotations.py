@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sightline.data.annotations import AnnotationFaults, ClassLabels, Objects
+from sightline.data.annotation_faults import AnnotationFaults
+from sightline.data.annotations import ClassLabels, Objects
 from sightline.errors import DataError
 
 

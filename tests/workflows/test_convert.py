@@ -12,7 +12,7 @@ from sightline.data.formats import FORMATS, WRITERS, read
 from sightline.data.index import Index
 from sightline.data.masks import DrawnMasks, Masks
 from sightline.data.sources import TensorSource
-from sightline.errors import DataError, InputError, UnknownNameError
+from sightline.errors import ConfigError, DataError, InputError, UnknownNameError
 from sightline.training.runlog import Silence
 from sightline.workflows.convert import convert
 
@@ -168,7 +168,7 @@ def test_what_is_refused(boxes: Path, tmp_path: Path) -> None:
     assert not (boxes / "out").exists()
     (boxes / "xmls").mkdir()
     (boxes / "xmls/1.xml").write_text("<annotation></annotation>")
-    with pytest.raises(DataError, match=r"read as coco and as voc\. Say which with --from coco or --from voc"):
+    with pytest.raises(ConfigError, match=r"read as coco and as voc\. Say which with --from coco or --from voc"):
         convert(boxes, tmp_path / "out", "yolo")
 
 

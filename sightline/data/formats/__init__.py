@@ -19,7 +19,7 @@ from sightline.data.formats import (
 )
 from sightline.data.index import Index
 from sightline.data.masks import Masks
-from sightline.errors import DataError, UnknownNameError
+from sightline.errors import ConfigError, DataError, UnknownNameError
 
 FORMATS: dict[str, Callable[[Path], Index]] = {
     "csv": csv_table.read,
@@ -33,7 +33,7 @@ FORMATS: dict[str, Callable[[Path], Index]] = {
     "mask folder": mask_folder.read,
     "coco masks": coco_masks.read,
 }
-"""Name -> how it is read. Nothing is recognised as "coco masks": without a name, such files are read for their boxes."""
+"""Name -> how it is read. Nothing is recognised as "coco masks" unless masks are asked for: such files are read for their boxes."""
 
 WRITERS: dict[str, Callable[[Index, Path], tuple[str, ...]]] = {
     "csv": csv_table.write,
@@ -58,6 +58,15 @@ GOING_WITH: dict[type[Annotations], tuple[str, ...]] = {
     Masks: ("mask folder", "coco masks"),
 }
 """Kind of annotations -> the formats that they can be written in."""
+
+TASKS = {
+    "coco": "detection",
+    "voc": "detection",
+    "yolo": "detection",
+    "mask folder": "segmentation",
+    "coco masks": "segmentation",
+}
+"""What the formats are for that have more than a class for each picture."""
 
 _RECOGNISES: dict[str, Callable[[Path], bool]] = {
     "csv": csv_table.recognises,
@@ -85,29 +94,38 @@ _LOOKED_FOR = (
 )
 
 
-def read(path: Path | str, format: str | None = None) -> Index:
-    """The data set at `path`, in the format of that name, or in the one that it is recognised as.
+def read(path: Path | str, format: str | None = None, task: str | None = None) -> Index:
+    """The data set at `path`, in the format of that name, or in the one that it is recognised as, one for `task` if it can be.
 
-    Raises `DataError` when nothing is there, nothing fits, or several formats of boxes or masks do; `UnknownNameError` for a format
-    that there is not.
+    Raises `DataError` when nothing is there or nothing fits, `ConfigError` when several formats of boxes or masks do,
+    `UnknownNameError` for a format that there is not.
     """
     path = Path(path).expanduser()
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     if not path.exists():
         raise DataError(f"{path} does not exist. Expected a data set: {_LOOKED_FOR}.")
-    format = format or _recognised(path)
+    format = format or recognised(path, task)
     if format is None:
         raise DataError(f"{path} is no data set that Sightline knows. It looked for {_LOOKED_FOR}.{_hint(path)}")
     return FORMATS[format](path)
 
 
-def _recognised(path: Path) -> str | None:
-    """The name of the format that fits; raises `DataError` when which one is meant cannot be told."""
-    fitting = [name for name, fits in _RECOGNISES_FIRST.items() if fits(path)]
+def recognised(path: Path, task: str | None = None) -> str | None:
+    """The name of the format that fits, one for the `task` if there is one with boxes or masks for it; None where nothing fits.
+
+    Raises `ConfigError` when which one is meant cannot be told, `UnknownNameError` for a task that there is not.
+    """
+    if task is not None and task not in {"classification", *TASKS.values()}:
+        raise UnknownNameError("task", task, ["classification", *dict.fromkeys(TASKS.values())])
+    first = _RECOGNISES_FIRST | ({"coco masks": coco.recognises} if task == "segmentation" else {})
+    fitting = [name for name, fits in first.items() if fits(path)]
+    fitting = [name for name in fitting if TASKS[name] == task] or fitting
     if len(fitting) > 1:
+        tasks = {TASKS[name] for name in fitting}
+        names = [f"{name} ({TASKS[name]})" if len(tasks) > 1 else name for name in fitting]
         flags = " or ".join(f"--format {shlex.quote(name)}" for name in fitting)
-        raise DataError(f"{path} can be read as {' and as '.join(fitting)}. Say which with {flags}.")
+        raise ConfigError(f"{path} can be read as {' and as '.join(names)}. Say which with {flags}.")
     return fitting[0] if fitting else next((name for name, fits in _RECOGNISES.items() if fits(path)), None)
 
 

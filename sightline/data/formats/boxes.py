@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.annotations import Concern, Objects, Places
+from sightline.data.annotation_faults import Concern
+from sightline.data.annotations import Objects, Places
 from sightline.data.decode import picture_size
 from sightline.data.formats.found import FoundPictures
 from sightline.data.index import Index

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.data.annotations import AnnotationFaults, Annotations, Concern
+from sightline.data.annotation_faults import AnnotationFaults, Concern
+from sightline.data.annotations import Annotations
 from sightline.data.index import Index
 from sightline.data.sources import FileSource
 from sightline.errors import DataError

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from sightline.data.annotations import AnnotationFaults, Concern
+from sightline.data.annotation_faults import AnnotationFaults, Concern
 from sightline.data.formats.pictures import (
     below,
     composed,

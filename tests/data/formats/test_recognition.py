@@ -1,10 +1,11 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sightline.data.formats import FORMATS, read, voc
-from sightline.errors import DataError, UnknownNameError
+from sightline.data.formats import FORMATS, read, recognised, voc
+from sightline.errors import ConfigError, DataError, UnknownNameError
 
 MakeFolder = Callable[..., Path]
 
@@ -59,11 +60,11 @@ def test_several_formats_of_boxes_are_named(make_folder: MakeFolder) -> None:
     folder = make_folder("images/1.jpg", "labels/1.txt", "annotations/1.xml", "annotations/instances_default.json")
     (folder / "labels/1.txt").write_text("0 0.5 0.5 0.1 0.1")
     with pytest.raises(
-        DataError, match=r"can be read as coco and as yolo\. Say which with --format coco or --format yolo\."
+        ConfigError, match=r"can be read as coco and as yolo\. Say which with --format coco or --format yolo\."
     ):
         read(folder)
     (folder / "annotations/1.xml").write_text(VOC_XML)
-    with pytest.raises(DataError, match=r"can be read as coco and as voc and as yolo"):
+    with pytest.raises(ConfigError, match=r"can be read as coco and as voc and as yolo"):
         read(folder)
     assert read(folder, "yolo").format == "yolo"
     assert read(folder, "voc").format == "voc"
@@ -95,8 +96,39 @@ def test_real_sets(real_set: Callable[..., Path], name: str, format: str) -> Non
 
 
 def test_a_real_set_with_several_readings(real_set: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match="can be read as coco and as yolo"):
-        read(real_set("coco_cc", "det"))
+    folder = real_set("coco_cc", "det")
+    several = r"can be read as coco \(detection\) and as yolo \(detection\) and as mask folder \(segmentation\)\. Say"
+    with pytest.raises(ConfigError, match=several):
+        read(folder)
+    with pytest.raises(ConfigError, match=r"as coco and as yolo\. Say"):
+        read(folder, task="detection")
+    with pytest.raises(ConfigError, match=r"as mask folder and as coco masks\. Say which .* or --format 'coco masks'"):
+        read(folder, task="segmentation")
+
+
+def test_a_task_decides_between_readings(make_folder: MakeFolder) -> None:
+    folder = make_folder("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png", "annotations/1.xml")
+    (folder / "annotations/1.xml").write_text(VOC_XML)
+    with pytest.raises(ConfigError, match="can be read as voc"):
+        read(folder)
+    assert read(folder, task="detection").format == "voc"
+    assert read(folder, task="segmentation").format == "mask folder"
+    (folder / "annotations/1.xml").unlink()
+    (folder / "annotations").rmdir()
+    assert read(folder, task="classification").format == "mask folder"
+    assert read(folder, task="detection").format == "mask folder"  # there is nothing else: who asked for boxes says so
+    with pytest.raises(UnknownNameError, match="Unknown task 'detect'"):
+        recognised(folder, "detect")
+
+
+def test_outlines_are_masks_where_masks_are_asked_for(make_folder: MakeFolder) -> None:
+    folder = make_folder("train/1.jpg", "train/2.jpg", "train.json")
+    objects = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2], "segmentation": [[0, 0, 2, 0, 2, 2]]}]
+    images = [{"id": number, "file_name": f"{number}.jpg", "width": 8, "height": 8} for number in (1, 2)]
+    content = {"images": images, "categories": [{"id": 1, "name": "cell"}], "annotations": objects}
+    (folder / "train.json").write_text(json.dumps(content))
+    assert read(folder).format == "coco"
+    assert read(folder, task="segmentation").format == "coco masks"
 
 
 def test_pictures_with_masks_come_before_folders_of_classes(make_folder: MakeFolder) -> None:
@@ -112,7 +144,7 @@ def test_pictures_with_masks_come_before_folders_of_classes(make_folder: MakeFol
 def test_boxes_and_masks_of_the_same_pictures_are_both_named(make_folder: MakeFolder) -> None:
     folder = make_folder("images/1.jpg", "labels/1.txt", "masks/1.png")
     (folder / "labels/1.txt").write_text("0 0.5 0.5 0.1 0.1")
-    with pytest.raises(DataError, match=r"Say which with --format yolo or --format 'mask folder'\."):
+    with pytest.raises(ConfigError, match=r"Say which with --format yolo or --format 'mask folder'\."):
         read(folder)
     assert read(folder, "mask folder").format == "mask folder"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sightline.errors import DataError
-from sightline.workflows.pictures import once_said
+from sightline.workflows.faults_said import once_said
 from tests.workflows.discs import Lines
 
 
