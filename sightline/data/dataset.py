@@ -1,13 +1,14 @@
 """From an index to samples, lazily, each a pure function of (seed, epoch, position)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sightline.data.decode import Shrink
 from sightline.data.index import Index
 from sightline.data.mixing import Mix
 from sightline.errors import DataError
@@ -21,6 +22,31 @@ their number (1, 2, ...) as a third."""
 Transform = Callable[[Tensor], Tensor]
 JointTransform = Callable[[Tensor, Any], tuple[Tensor, Target]]
 """Of a picture and what is drawn on it."""
+
+
+@runtime_checkable
+class SizedTransform(Protocol):
+    """A transform that can say, before a picture is decoded, how much smaller it may be."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """For a picture that is decoded already."""
+        ...
+
+    def for_size(self, height: int, width: int) -> tuple[int, Transform]:
+        """How many times shorter the sides of a picture of that size may be (1, 2, 4 or 8), and what happens to it then.
+
+        Random numbers are drawn as the transform itself would draw them.
+        """
+        ...
+
+
+@runtime_checkable
+class ShrinkingSource(Protocol):
+    """A source that can decode some pictures smaller."""
+
+    def shrunk(self, position: int, shrink: Shrink) -> Tensor:
+        """The picture (3, H, W) uint8, smaller where `shrink` says so; it is asked once, or never."""
+        ...
 
 
 class Samples(Dataset[Sample]):
@@ -79,7 +105,20 @@ class Samples(Dataset[Sample]):
         return Sample(image, ClassificationTarget(label, second_label, share), position)
 
     def _picture(self, epoch: int, position: int) -> tuple[Tensor, int]:
-        return self._transform(epoch)(self.index.source.image(position)), int(self.index.labels[position])
+        transform: Any = self._transform(epoch)
+        source: Any = self.index.source
+        label = int(self.index.labels[position])
+        if not (isinstance(transform, SizedTransform) and isinstance(source, ShrinkingSource)):
+            return transform(source.image(position)), label
+        then: list[Transform] = []
+
+        def shrink(height: int, width: int) -> int:
+            times, after = transform.for_size(height, width)
+            then.append(after)
+            return times
+
+        image = source.shrunk(position, shrink)
+        return (then[0] if then else transform)(image), label
 
     def _transform(self, epoch: int) -> Callable[..., Any]:
         return self.transform if callable(self.transform) else self.transform[epoch]

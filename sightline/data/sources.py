@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.decode import DecodeLimits, decode_file
+from sightline.data.decode import DecodeLimits, Shrink, decode_file
 from sightline.data.index import ImageSource
 from sightline.data.names import Names
 
@@ -37,6 +37,10 @@ class FileSource:
     def image(self, position: int) -> Tensor:
         """The picture as (3, H, W) uint8 RGB; raises `ImageError`."""
         return decode_file(self.path(position), self.names[position], self.limits)
+
+    def shrunk(self, position: int, shrink: Shrink) -> Tensor:
+        """The same, smaller where that is quicker and `shrink` says so; see `sightline.data.decode.decode`."""
+        return decode_file(self.path(position), self.names[position], self.limits, shrink)
 
 
 class TensorSource:

@@ -17,7 +17,7 @@ from sightline.workflows.train import TrainResult, start
 # is no digit, or another one.
 CLASSIFIER: dict[str, Any] = {
     "model": {"name": "resnet18", "arguments": {"stem": "small_pooled"}},
-    "training": {"epochs": 6},
+    "training": {"epochs": 4},
     "augmentation": {"mirror": 0.0},
 }
 # A small detector for small pictures: two stages of the classifier, a narrow pyramid, and a tenth of the usual numbers of regions.
@@ -34,14 +34,14 @@ DETECTOR: dict[str, Any] = {
             "judging": {"samples": 64},
         },
     },
-    "training": {"epochs": 9, "batch_size": 4, "ema": 0.99},
+    "training": {"epochs": 7, "batch_size": 4, "ema": 0.99},
     "optimizer": {"lr": 1e-3},
     "boxes": {"mirror": 0.0, "crop": 0.0},
 }
 # The lecture's U-Net with a quarter of its channels.
 SEGMENTER: dict[str, Any] = {
     "model": {"name": "unet", "arguments": {"width": 16}},
-    "training": {"epochs": 5},
+    "training": {"epochs": 4},
     "optimizer": {"lr": 3e-3},
 }
 SHOWN = 30

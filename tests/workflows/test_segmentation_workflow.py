@@ -30,7 +30,7 @@ from tests.workflows.discs import Lines
 QUICK: dict[str, Any] = {
     "model": {"name": "unet", "arguments": {"width": 8}},
     "training": {"epochs": 2, "batch_size": 4, "precision": "float32"},
-    "data": {"image_size": 32, "workers": 0},
+    "data": {"image_size": 32, "workers": 0, "passes": 2},
     "optimizer": {"lr": 0.01},
 }
 

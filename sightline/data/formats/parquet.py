@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.data.annotations import ClassLabels
-from sightline.data.decode import DecodeLimits, decode
+from sightline.data.decode import DecodeLimits, Shrink, decode
 from sightline.data.formats.copying import encoded, own_name, require_new, unwritten, written_splits
 from sightline.data.index import SPLIT_ALIASES, Index, natural_order
 from sightline.errors import DataError, ImageError, MissingDependencyError
@@ -136,11 +136,18 @@ class ParquetSource:
 
     def image(self, position: int) -> Tensor:
         """The picture as (3, H, W) uint8 RGB; raises `ImageError`."""
+        return decode(self._content(position), self.name(position), self.limits)
+
+    def shrunk(self, position: int, shrink: Shrink) -> Tensor:
+        """The same, smaller where that is quicker and `shrink` says so; see `sightline.data.decode.decode`."""
+        return decode(self._content(position), self.name(position), self.limits, shrink)
+
+    def _content(self, position: int) -> bytes:
         group = bisect_right(self._first_rows, position) - 1
-        content = self._group(group)[position - self._first_rows[group]].as_py()
+        content: bytes | None = self._group(group)[position - self._first_rows[group]].as_py()
         if content is None:
             raise ImageError(f"{self.name(position)}: the row holds no picture (its bytes are null).")
-        return decode(content, self.name(position), self.limits)
+        return content
 
     def _group(self, group: int) -> Any:
         """The encoded pictures of a row group, as an Arrow array of bytes."""
