@@ -28,7 +28,7 @@ def convert(
             "--format",
             metavar="NAME",
             help="Format to write. Of pictures with a class: 'image folder', csv, parquet or idx; with boxes: coco, voc or yolo; with "
-            "masks: 'mask folder' or 'coco masks'.",
+            "masks: 'mask folder' or 'coco masks'; of any: shards.",
             show_default=False,
         ),
     ],

@@ -20,6 +20,7 @@ from sightline.cli.models import models
 from sightline.cli.options import example
 from sightline.cli.predict import predict
 from sightline.cli.sample import sample
+from sightline.cli.shard import shard
 from sightline.cli.split import split
 from sightline.cli.train import train
 
@@ -64,6 +65,7 @@ app.command(
     epilog=example(
         "sightline predict runs/first holiday/ more/*.jpg",
         "sightline predict runs/first holiday/ --out labels.csv",
+        "sightline predict runs/first archive/ --job archive-labels",
     )
 )(predict)
 app.command(
@@ -94,6 +96,13 @@ app.command(
         "sightline check cells --write-fixed cells-repaired",
     )
 )(check)
+app.command(
+    epilog=example(
+        "sightline shard photos photos-shards",
+        "sightline shard scans scans-shards --size 1024 --json",
+        "sightline train https://data.example.org/photos-shards",
+    )
+)(shard)
 app.command(epilog=example("sightline models", "sightline models --json"))(models)
 app.command(
     epilog=example(

@@ -13,8 +13,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder of class folders (or of train/val/test folders with them), a CSV with path and label, "
-        "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO; with masks the folders images and masks. May be left out when "
-        "the recipe names it.",
+        "parquet, IDX files, ILSVRC-2012; with boxes COCO, VOC or YOLO; with masks the folders images and masks; shards, also at an "
+        "address (https://, s3://, gs://). May be left out when the recipe names it.",
         show_default=False,
     ),
 ]
@@ -80,8 +80,8 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="Format of the data when it cannot be told: csv, parquet, idx, ilsvrc, 'image folder', coco, voc, yolo, 'mask folder' "
-        "or 'coco masks'.",
+        help="Format of the data when it cannot be told: csv, parquet, idx, ilsvrc, 'image folder', coco, voc, yolo, 'mask folder', "
+        "'coco masks' or shards.",
     ),
 ]
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from sightline.data.annotation_faults import allow_more
-from sightline.data.index import ImageSource, Index
+from sightline.data.index import ImageSource, Index, announce
 from sightline.data.mask_files import MaskFiles, listed
 from sightline.data.masks import KeptMasks, Masks, pixel_counts
 from sightline.data.sources import MemorySource
@@ -194,6 +194,7 @@ class _Look:
 
     def chunk(self, positions: Sequence[int]) -> list[Fault | tuple[int, int]]:
         """The fault or (shorter, longer) side of each picture."""
+        announce(self.source, positions)
         return [self.one(position) for position in positions]
 
     def one(self, position: int) -> Fault | tuple[int, int]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sightline.data.decode import Shrink
-from sightline.data.index import Index
+from sightline.data.index import Index, announce
 from sightline.data.mixing import Mix
 from sightline.errors import DataError
 from sightline.structures import ClassificationTarget, Sample, Target
@@ -91,6 +91,7 @@ class Samples(Dataset[Sample]):
     def __getitems__(self, keys: list[Key]) -> list[Sample] | list[DataError]:
         """A batch's samples; or the one error that stopped it, which so crosses from a worker with its own text."""
         try:
+            announce(self.index.source, [position for _, position, *_ in keys])
             return [self[key] for key in keys]
         except DataError as error:
             return [error]

@@ -82,15 +82,19 @@ Shrink = Callable[[int, int], int]
 
 def decode_file(path: Path, name: str, limits: DecodeLimits = DEFAULT_LIMITS, shrink: Shrink | None = None) -> Tensor:
     """`decode` for a file; what is too large is not read."""
+    return decode(read_file(path, name, limits), name, limits, shrink)
+
+
+def read_file(path: Path, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> bytes:
+    """The bytes of a picture's file; raises `ImageError`, `name` is what it calls the picture. What is too large is not read."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > limits.bytes:
                 raise ImageError(f"{name}: the file has {size:,} bytes, more than the limit of {limits.bytes:,}.")
-            content = file.read()
+            return file.read()
     except OSError as error:
         raise ImageError(f"{name}: the file cannot be read ({error.strerror or error}).") from error
-    return decode(content, name, limits, shrink)
 
 
 def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS, shrink: Shrink | None = None) -> Tensor:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,30 @@ class ImageSource(Protocol):
     def image(self, position: int) -> Tensor:
         """The picture as (3, H, W) uint8 RGB; raises `ImageError` naming it and why."""
         ...
+
+
+@runtime_checkable
+class HasContent(Protocol):
+    """A source whose pictures are files, or parts of files, that can be written elsewhere as they are."""
+
+    def content(self, position: int) -> bytes:
+        """The bytes of the picture's file; raises `ImageError`."""
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A source that reads faster when it knows what will be asked for."""
+
+    def ahead(self, positions: Sequence[int]) -> None:
+        """Say which pictures come next, a batch or so; they may be asked for in any order, or not at all."""
+        ...
+
+
+def announce(source: ImageSource, positions: Sequence[int]) -> None:
+    """Tell a source which pictures come next, where it wants to know."""
+    if isinstance(source, ReadsAhead):
+        source.ahead(positions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

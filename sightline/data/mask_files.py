@@ -129,6 +129,11 @@ def open_mask(path: Path, name: str) -> Image.Image:
         content = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{name}: {_unreadable(error)}") from error
+    return decode_mask(content, name)
+
+
+def decode_mask(content: bytes, name: str) -> Image.Image:
+    """The same for the bytes of a file."""
     if not content:
         raise ImageError(f"{name}: the file is empty.")
     image = opened(io.BytesIO(content), name, DEFAULT_LIMITS)

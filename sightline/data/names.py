@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Names(Sequence[str]):
@@ -20,6 +21,24 @@ class Names(Sequence[str]):
         encoded = [name.encode("utf-8", "surrogateescape") for name in names]
         self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         self._letters = np.frombuffer(b"".join(encoded), np.uint8)
+
+    @classmethod
+    def of(cls, letters: NDArray[np.uint8], ends: NDArray[np.int64]) -> "Names":
+        """From the two arrays: all names' letters in UTF-8, and where each name begins and the last one ends, N + 1 places.
+
+        >>> list(Names.of(*Names(["a", "bc"]).columns))
+        ['a', 'bc']
+        """
+        if not len(ends) or ends[0] != 0 or ends[-1] != len(letters) or (np.diff(ends) < 0).any():
+            raise ValueError("the places where names end do not fit their letters")
+        names = cls.__new__(cls)
+        names._letters, names._ends = letters, ends
+        return names
+
+    @property
+    def columns(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The two arrays."""
+        return self._letters, self._ends
 
     def __len__(self) -> int:
         return len(self._ends) - 1

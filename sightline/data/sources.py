@@ -1,13 +1,13 @@
 """Where pictures come from: files in folders, or memory. A format that needs more has its own source beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.decode import DecodeLimits, Shrink, decode_file
+from sightline.data.decode import DecodeLimits, Shrink, decode_file, read_file
 from sightline.data.index import ImageSource
 from sightline.data.names import Names
 
@@ -18,7 +18,7 @@ class FileSource:
     `names` are what the user sees; an absolute name stands for itself.
     """
 
-    def __init__(self, root: Path, names: Sequence[str], limits: DecodeLimits | None = None) -> None:
+    def __init__(self, root: Path, names: Iterable[str], limits: DecodeLimits | None = None) -> None:
         self.root = root
         self.names = Names(names)
         self.limits = limits or DecodeLimits()
@@ -41,6 +41,10 @@ class FileSource:
     def shrunk(self, position: int, shrink: Shrink) -> Tensor:
         """The same, smaller where that is quicker and `shrink` says so; see `sightline.data.decode.decode`."""
         return decode_file(self.path(position), self.names[position], self.limits, shrink)
+
+    def content(self, position: int) -> bytes:
+        """The bytes of the file; raises `ImageError`."""
+        return read_file(self.path(position), self.names[position], self.limits)
 
 
 class TensorSource:

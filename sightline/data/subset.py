@@ -9,6 +9,7 @@ from sightline.data.annotations import ClassLabels, Objects, Places
 from sightline.data.index import ImageSource, Index, Positions
 from sightline.data.masks import Masks, MaskSource
 from sightline.data.outlines import OutlineMasks
+from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
 
 
@@ -58,7 +59,7 @@ def only(index: Index, positions: Positions) -> Index:
 def _some_pictures(source: ImageSource, positions: Positions) -> ImageSource:
     if isinstance(source, FileSource):
         return FileSource(source.root, [source.names[position] for position in positions.tolist()], source.limits)
-    return _SomePictures(source, positions)
+    return source.only(positions) if isinstance(source, ShardPictures) else _SomePictures(source, positions)
 
 
 def _some_masks(source: MaskSource, positions: Positions) -> MaskSource:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.data.addresses import address_of
 from sightline.data.figures import figures, task_name
 from sightline.data.findings import KINDS, Finding, errors, grouped
 from sightline.data.formats import WRITERS, read
@@ -80,7 +81,7 @@ class Looked:
 def look(path: Path, format: str | None = None, splits: Path | None = None, progress: Progress | None = None) -> Looked:
     """Read and survey the data set at `path`, divided as the table `splits` says. Raises `InputError` when there is none of them."""
     for given, what in ((path, "a data set"), (splits, "a table of splits")):
-        if given is not None and not given.exists():
+        if given is not None and address_of(given) is None and not given.exists():
             raise InputError(f"{given} does not exist. Expected {what}.")
     try:
         index = read(path, format)
@@ -130,7 +131,7 @@ def as_json(path: Path, looked: Looked) -> dict[str, Any]:
     there = figures(looked.survey) if looked.survey else {}
     notes = looked.survey.index.notes if looked.survey else ()
     return {
-        "data": str(path),
+        "data": address_of(path) or str(path),
         **there,
         "notes": [note for note in notes if not _SAID_TWICE.match(note)],
         "errors": errors(findings),

@@ -12,6 +12,7 @@ import torch
 
 from sightline import checkpoint
 from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
+from sightline.data.addresses import whole_path
 from sightline.data.checks import Report, check
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
@@ -176,13 +177,9 @@ def with_whole_paths(config: RunConfig) -> RunConfig:
     weights, backbone_weights = (_absolute(path) for path in (config.model.weights, config.model.backbone_weights))
     return replace(
         config,
-        data=replace(config.data, path=_whole(config.data.path), splits=splits and _whole(splits)),
+        data=replace(config.data, path=whole_path(config.data.path), splits=splits and whole_path(splits)),
         model=replace(config.model, weights=weights, backbone_weights=backbone_weights),
     )
-
-
-def _whole(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
 
 
 def named_folder(name: str, out: Path, *, fresh: bool) -> Path:

@@ -41,5 +41,5 @@ def test_what_programs_see(cli: Callable[..., Any], tmp_path: Path) -> None:
 def test_wrong_formats(cli: Callable[..., Any], tmp_path: Path) -> None:
     done = cli("convert", pictures(tmp_path / "set"), tmp_path / "out", "--format", "voc")
     assert done.code == 2
-    assert "Formats that can: 'image folder', csv, parquet, idx." in done.said
+    assert "Formats that can: 'image folder', csv, parquet, idx, shards." in done.said
     assert cli("convert", tmp_path / "set", tmp_path / "out").code == 2

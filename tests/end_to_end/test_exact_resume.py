@@ -17,8 +17,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from benchmarks.range_server import serving
 from sightline.cli.main import main
 from sightline.data.samples import write_scenes
+from sightline.workflows.shard import shard
 from tests.workflows.discs import DETECTOR as SMALL
 from tests.workflows.discs import write_discs
 
@@ -63,7 +65,7 @@ def alone(*arguments: object) -> None:
     assert main(["train", *map(str, arguments), "--json"]) == 0
 
 
-def train(data: Path, out: Path, name: str, *, workers: int, processes: int) -> subprocess.Popen[bytes]:
+def train(data: Path | str, out: Path, name: str, *, workers: int, processes: int) -> subprocess.Popen[bytes]:
     settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **GOOGLENET, "data.workers": workers}.items()]
     return command(data, "--name", name, "--out", out, "--epochs", 3, *settings, processes=processes)
 
@@ -149,6 +151,17 @@ def test_term_saves_within_the_epoch_and_says_how_to_go_on(
     kill_at(9, command("--resume", tmp_path / "cut", processes=1), tmp_path / "cut")
     finish(command("--resume", tmp_path / "cut", processes=1))
     same_weights(whole(1), tmp_path / "cut", "last", "best")
+
+
+def test_kill_and_resume_on_shards_at_an_address(pictures: Path, tmp_path: Path) -> None:
+    shard(pictures, tmp_path / "shards", pictures=40)
+    with serving(tmp_path) as server:
+        data = f"{server.address}/shards"
+        finish(train(data, tmp_path, "whole", workers=0, processes=1))
+        cut = train(data, tmp_path, "cut", workers=2, processes=1)
+        kill_at(8, cut, tmp_path / "cut")
+        finish(command("--resume", tmp_path / "cut", processes=1))
+    same_weights(tmp_path / "whole", tmp_path / "cut", "last", "best")
 
 
 @pytest.fixture(scope="module")

@@ -59,9 +59,11 @@ def test_the_example_is_read_as_the_page_says(page: Path, tmp_path: Path) -> Non
     files = contents.pop("layout").splitlines()
     assert 3 <= len(files) <= 4
     assert set(contents) <= set(files)
-    if name == "idx":
-        WRITERS["idx"](two_pictures({"train": np.array([0]), "test": np.array([1])}), tmp_path / "digits")
-        assert {path.name for path in (tmp_path / "digits").iterdir()} == {Path(file).name for file in files}
+    if name in ("idx", "shards"):
+        index = two_pictures({"train": np.array([0]), "test": np.array([1])})
+        WRITERS[name](index, tmp_path / files[0].partition("/")[0])
+        written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+        assert written == set(files)
     else:
         make(tmp_path, files, contents)
     data = tmp_path / (files[0] if name == "csv" else files[0].partition("/")[0])
@@ -71,7 +73,7 @@ def test_the_example_is_read_as_the_page_says(page: Path, tmp_path: Path) -> Non
     assert index.ignored == ()
     assert task_of(index) == TASKS.get(name, "classification")
     assert len(index) == (
-        6 if name == "parquet" else 2 if name == "idx" else sum("jp" in file.lower() for file in files)
+        6 if name == "parquet" else 2 if name in ("idx", "shards") else sum("jp" in file.lower() for file in files)
     )
     assert index.class_counts("train")
 

@@ -159,7 +159,9 @@ def test_what_is_refused(boxes: Path, tmp_path: Path) -> None:
         convert(boxes, tmp_path / "out", "coko")
     with pytest.raises(UnknownNameError, match="ilsvrc"):
         convert(boxes, tmp_path / "out", "ilsvrc")
-    with pytest.raises(InputError, match=r"has boxes, which 'idx' cannot hold. Formats that can: coco, voc, yolo\."):
+    with pytest.raises(
+        InputError, match=r"has boxes, which 'idx' cannot hold. Formats that can: coco, voc, yolo, shards\."
+    ):
         convert(boxes, tmp_path / "out", "idx")
     with pytest.raises(DataError, match="is not empty"):
         convert(boxes, boxes.parent, "voc")

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from sightline.data.addresses import address_of, local_path
 from sightline.data.annotations import Annotations, ClassLabels, Objects
 from sightline.data.formats import (
     coco,
@@ -14,6 +15,8 @@ from sightline.data.formats import (
     image_folder,
     mask_folder,
     parquet,
+    shard_writing,
+    shards,
     voc,
     yolo,
 )
@@ -32,6 +35,7 @@ FORMATS: dict[str, Callable[[Path], Index]] = {
     "yolo": yolo.read,
     "mask folder": mask_folder.read,
     "coco masks": coco_masks.read,
+    "shards": shards.read,
 }
 """Name -> how it is read. Nothing is recognised as "coco masks" unless masks are asked for: such files are read for their boxes."""
 
@@ -45,6 +49,7 @@ WRITERS: dict[str, Callable[[Index, Path], tuple[str, ...]]] = {
     "yolo": yolo.write,
     "mask folder": mask_folder.write,
     "coco masks": coco_masks.write,
+    "shards": shard_writing.write,
 }
 """Name -> how it is written: `write(index, path)` writes the pictures that are in a split, or all when there are no splits.
 
@@ -53,9 +58,9 @@ hold. Each raises `DataError` for a target in use, and for annotations that the 
 """
 
 GOING_WITH: dict[type[Annotations], tuple[str, ...]] = {
-    ClassLabels: ("image folder", "csv", "parquet", "idx"),
-    Objects: ("coco", "voc", "yolo"),
-    Masks: ("mask folder", "coco masks"),
+    ClassLabels: ("image folder", "csv", "parquet", "idx", "shards"),
+    Objects: ("coco", "voc", "yolo", "shards"),
+    Masks: ("mask folder", "coco masks", "shards"),
 }
 """Kind of annotations -> the formats that they can be written in."""
 
@@ -90,19 +95,27 @@ _LOOKED_FOR = (
     "path,label[,split], ILSVRC-2012 as it is handed out, .parquet files such as train-00000-of-00001.parquet (also in a folder `data`), "
     "IDX files such as train-images-idx3-ubyte.gz; and for boxes COCO (annotations/instances_train2017.json), "
     "VOC (Annotations/*.xml and JPEGImages) or YOLO (data.yaml, or the folders images and labels); and for masks "
-    "pictures and masks of the same names in the folders images and masks, or 1_mask.png beside 1.jpg"
+    "pictures and masks of the same names in the folders images and masks, or 1_mask.png beside 1.jpg; "
+    "shards, of which `sightline shard` makes an index (shards.json)"
 )
 
 
 def read(path: Path | str, format: str | None = None, task: str | None = None) -> Index:
     """The data set at `path`, in the format of that name, or in the one that it is recognised as, one for `task` if it can be.
 
+    An address is one of shards.
+
     Raises `DataError` when nothing is there or nothing fits, `ConfigError` when several formats of boxes or masks do,
     `UnknownNameError` for a format that there is not.
     """
-    path = Path(path).expanduser()
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
+    address = address_of(path)
+    if address is not None:
+        if format not in (None, shards.NAME):
+            raise DataError(f"{address}: at an address only shards can be read, not the format {format!r}.")
+        return shards.read(address)
+    path = local_path(path)
     if not path.exists():
         raise DataError(f"{path} does not exist. Expected a data set: {_LOOKED_FOR}.")
     format = format or recognised(path, task)
@@ -118,6 +131,8 @@ def recognised(path: Path, task: str | None = None) -> str | None:
     """
     if task is not None and task not in {"classification", *TASKS.values()}:
         raise UnknownNameError("task", task, ["classification", *dict.fromkeys(TASKS.values())])
+    if shards.is_sharded(path):
+        return shards.NAME
     first = _RECOGNISES_FIRST | ({"coco masks": coco.recognises} if task == "segmentation" else {})
     fitting = [name for name, fits in first.items() if fits(path)]
     fitting = [name for name in fitting if TASKS[name] == task] or fitting

@@ -19,6 +19,7 @@ from sightline.data.annotations import ClassLabels
 from sightline.data.decode import picture_size
 from sightline.data.formats.pictures import composed, is_picture, split_of, start_of
 from sightline.data.index import Index, Positions, natural_order
+from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
 from sightline.errors import DataError, ImageError
 from sightline.files import storage_error
@@ -200,7 +201,9 @@ def own_name(index: Index, position: int) -> str:
     A picture that is no file and is not called like one is called by its position.
     """
     name = index.source.name(position)
-    if not isinstance(index.source, FileSource):
+    if isinstance(index.source, ShardPictures):
+        name = index.source.names[position]
+    elif not isinstance(index.source, FileSource):
         if not is_picture(name):
             return f"{position:06d}.png"
         name = str(PurePosixPath(name).with_suffix(".png"))
@@ -223,8 +226,8 @@ def own_name(index: Index, position: int) -> str:
 
 def encoded(index: Index, position: int) -> bytes:
     """A picture as the bytes of its file, or of a PNG file where it is none; raises `ImageError`, `OSError`."""
-    if isinstance(index.source, FileSource):
-        return index.source.path(position).read_bytes()
+    if isinstance(index.source, FileSource | ShardPictures):
+        return index.source.content(position)
     content = io.BytesIO()
     Image.fromarray(index.source.image(position).permute(1, 2, 0).contiguous().numpy()).save(content, "PNG")
     return content.getvalue()

@@ -136,13 +136,14 @@ class ParquetSource:
 
     def image(self, position: int) -> Tensor:
         """The picture as (3, H, W) uint8 RGB; raises `ImageError`."""
-        return decode(self._content(position), self.name(position), self.limits)
+        return decode(self.content(position), self.name(position), self.limits)
 
     def shrunk(self, position: int, shrink: Shrink) -> Tensor:
         """The same, smaller where that is quicker and `shrink` says so; see `sightline.data.decode.decode`."""
-        return decode(self._content(position), self.name(position), self.limits, shrink)
+        return decode(self.content(position), self.name(position), self.limits, shrink)
 
-    def _content(self, position: int) -> bytes:
+    def content(self, position: int) -> bytes:
+        """The bytes of the picture's file; raises `ImageError`."""
         group = bisect_right(self._first_rows, position) - 1
         content: bytes | None = self._group(group)[position - self._first_rows[group]].as_py()
         if content is None:
