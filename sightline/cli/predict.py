@@ -1,6 +1,7 @@
 """`sightline predict`: label pictures."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +29,9 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Pictures, folders of them, or patterns such as 'photos/*.jpg'.", show_default=False
+            metavar="PATH...",
+            help="Pictures, folders of them, or patterns such as 'photos/*.jpg'; with --job also shards.",
+            show_default=False,
         ),
     ],
     out: Annotated[
@@ -36,6 +39,14 @@ def predict(
         typer.Option(
             metavar="FILE",
             help="Write all predictions to a .csv or .jsonl file, and a sheet of pictures (.png) beside it.",
+        ),
+    ] = None,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Work through any number of pictures, or shards: write parts of 1,000 pictures (.jsonl) into a folder. When it was "
+            "stopped, the same command goes on.",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of --out when they exist.")] = False,
@@ -48,6 +59,10 @@ def predict(
     then 1.
     """
     check_out(out, overwrite=overwrite)
+    if job is not None:
+        if out is not None:
+            raise ConfigError("--job writes parts into a folder, --out one file: give one of them.")
+        _work(run, paths, job, as_json=as_json)
     from sightline.workflows import predict as workflow
 
     with listening() as listener:
@@ -63,6 +78,22 @@ def predict(
         for file in files:
             print(f"wrote {file}")
     raise typer.Exit(1 if unreadable else 0)
+
+
+def _work(run: Path, paths: list[str], job: Path, *, as_json: bool) -> None:
+    """Do the job, say what was done, and exit."""
+    from sightline.workflows.predict_job import predict_job
+
+    with listening() as listener:
+        result = predict_job(run, paths, job, listener=listener)
+    if as_json:
+        print_json({"run": run, **asdict(result)})
+    else:
+        unread = f", {result.unreadable} could not be read" if result.unreadable else ""
+        print(
+            f"{result.job}: {result.pictures} pictures{unread}, in {result.parts} parts ({result.done_before} from before)"
+        )
+    raise typer.Exit(1 if result.unreadable else 0)
 
 
 def check_out(out: Path | None, *, overwrite: bool) -> None:

@@ -1,10 +1,11 @@
 """The one path from a picture to a prediction: decode, the checkpoint's own preprocessing, network, task."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from sightline.tasks.task import Task
 
 Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, an (H, W, 3) uint8 array, or a (3, H, W) uint8 tensor; RGB."""
+
+P = TypeVar("P")
 
 _READERS = 4
 _AT_ONCE = 8  # pictures of a segmenter that wait to be put together: they keep their own sizes, which may be large
@@ -60,18 +63,21 @@ class Predictor:
         return results
 
     def stream(
-        self, pictures: Iterable[Picture], batch_size: int = 32
-    ) -> Iterator[tuple[Picture, Prediction | ImageError]]:
+        self, pictures: Iterable[P], batch_size: int = 32, read: Callable[[P], Tensor] | None = None
+    ) -> Iterator[tuple[P, Prediction | ImageError]]:
         """Each picture with its prediction, or with the reason why it cannot be read; in order, a batch at a time.
 
+        `read` makes (3, H, W) uint8 RGB of what `pictures` are; without it, each is a `Picture`.
         Whole pictures come in smaller batches than `batch_size` where they are large.
         """
         shape = self.header.preprocessing
         batch_size = min(batch_size, _AT_ONCE) if isinstance(shape, Windows) else together(shape, batch_size)
 
-        def prepared(picture: Picture) -> Sample | ImageError:
+        reader: Callable[[Any], Tensor] = read or to_tensor
+
+        def prepared(picture: P) -> Sample | ImageError:
             try:
-                return self.sample(to_tensor(picture))
+                return self.sample(reader(picture))
             except ImageError as error:
                 return error
 

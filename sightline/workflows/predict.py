@@ -16,13 +16,14 @@ from torch import Tensor
 
 from sightline.data.decode import decode_file
 from sightline.data.formats.mask_folder import CLASSES, class_file, label_colours
+from sightline.data.formats.shards import is_sharded
 from sightline.errors import ImageError, InputError
 from sightline.files import require_free, write_atomic
 from sightline.inference.draw import Tile, contact_sheet, write_png
 from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import load
-from sightline.structures import ClassificationPrediction, DetectionPrediction, SegmentationPrediction
+from sightline.structures import ClassificationPrediction, DetectionPrediction, Prediction, SegmentationPrediction
 from sightline.training.runlog import Listener, Silence
 
 TOP = 5
@@ -88,15 +89,21 @@ def predict(run: str | Path, inputs: Sequence[str | Path], *, listener: Listener
     for path, outcome in predictor.stream(paths):
         if isinstance(outcome, ImageError):
             listener.say(f"unreadable: {outcome}")
-            rows.append(Row(path=str(path), error=str(outcome)))
-        elif isinstance(outcome, ClassificationPrediction):
-            top = [(predictor.class_names[label], round(score, 6)) for label, score in outcome.top(TOP)]
-            rows.append(Row(path=str(path), top=top))
-        elif isinstance(outcome, DetectionPrediction):
-            rows.append(Row(path=str(path), objects=_objects(outcome, predictor.class_names)))
-        else:
-            rows.append(Row(path=str(path), shares=_shares(outcome, predictor.class_names), mask=outcome.labels))
+        rows.append(row_of(str(path), outcome, predictor.class_names))
     return PredictResult(task=predictor.task.name, class_names=predictor.class_names, rows=rows)
+
+
+def row_of(path: str, outcome: Prediction | ImageError, class_names: Sequence[str]) -> Row:
+    """What is said of one picture."""
+    match outcome:
+        case ImageError():
+            return Row(path=path, error=str(outcome))
+        case ClassificationPrediction():
+            return Row(path=path, top=[(class_names[label], round(score, 6)) for label, score in outcome.top(TOP)])
+        case DetectionPrediction():
+            return Row(path=path, objects=_objects(outcome, class_names))
+        case SegmentationPrediction():
+            return Row(path=path, shares=_shares(outcome, class_names), mask=outcome.labels)
 
 
 def find_pictures(inputs: Sequence[str | Path]) -> list[Path]:
@@ -111,7 +118,8 @@ def find_pictures(inputs: Sequence[str | Path]) -> list[Path]:
         else:
             matches = sorted(Path(p) for p in glob.glob(str(given), recursive=True) if Path(p).is_file())  # noqa: PTH207
         if not matches:
-            raise InputError(f"{given}: no such file, and no picture in it or matching it.")
+            hint = " Shards are read with --job FOLDER." if is_sharded(given) else ""
+            raise InputError(f"{given}: no such file, and no picture in it or matching it.{hint}")
         found.update(dict.fromkeys(matches))
     return list(found)
 

@@ -10,7 +10,7 @@ from sightline.data import samples
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "docs/getting-started.md"]
-PAGES += [f"docs/how-to/{page}.md" for page in ("explain", "detect", "ablate", "convert-and-split")]
+PAGES += [f"docs/how-to/{page}.md" for page in ("explain", "detect", "ablate", "convert-and-split", "shards")]
 
 # As written, but one epoch on fewer pixels: the page is tested, not the network.
 QUICK = [
