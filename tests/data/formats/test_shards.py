@@ -335,3 +335,18 @@ def test_a_check_names_the_shard_and_writes_a_copy_without_the_picture(
         if at != 2  # type: ignore[attr-defined]
     )
     assert not check(again).faults
+
+
+def test_pictures_are_decoded_smaller_as_files_are(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)).save(tmp_path / name)
+    source = FileSource(tmp_path, ["a.jpg", "b.jpg"])
+    index = Index(
+        source=source, annotations=ClassLabels(np.arange(2)), class_names=("a", "b"), splits={}, format="made"
+    )
+    write(index, tmp_path / "shards")
+    again = read(tmp_path / "shards")
+    for at, before in enumerate(again.labels.tolist()):
+        assert again.source.shrunk(at, lambda *_: 2).equal(source.shrunk(before, lambda *_: 2))  # type: ignore[attr-defined]
+    assert again.source.shrunk(0, lambda *_: 2).shape == (3, 32, 48)  # type: ignore[attr-defined]
