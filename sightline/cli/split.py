@@ -78,5 +78,8 @@ def split(
         rows = sorted(rows, key=lambda row: sum(row[1].values()))[:CLASSES_SHOWN]
     cells = [[name, *(str(counts[split]) for split in result.splits)] for name, counts in rows]
     print_table(("pictures with", *result.splits), cells, numbers=tuple(result.splits))
+    if "val" not in result.splits:
+        print("there is no val, which training picks the weights by: for training, give it a share (--val 0.1)")
+        return
     named = f" --format {shlex.quote(format_)}" if format_ else ""
     print(f"next: sightline train {shlex.quote(str(data))} --splits {shlex.quote(result.out)}{named}")

@@ -46,7 +46,7 @@ def task_of(index: Index) -> Literal["classification", "detection", "segmentatio
 def divided(index: Index, data: DataConfig) -> Index:
     """The index with the splits that a recipe asks for: those of its file, else its own, and what is missing is made.
 
-    Raises `DataError` for a file of another data set, or without splits.
+    Raises `DataError` for a file of another data set, or without train or val: what somebody divided is not divided again.
     """
     if data.splits is not None:
         path = Path(data.splits)
@@ -56,6 +56,11 @@ def divided(index: Index, data: DataConfig) -> Index:
                 f"{path} says of no picture in which split it is. Make such a table with: sightline split DATA"
             )
         counts = ", ".join(f"{name} {len(held)}" for name, held in index.splits.items())
+        if absent := [name for name in ("train", "val") if name not in index.splits]:
+            raise DataError(
+                f"{path} has no picture in {' and '.join(absent)} ({counts}), and a table of splits is not divided again: pictures "
+                "that stay together would be torn apart. Make one with both, such as: sightline split DATA --val 0.1"
+            )
         index = index.divided(index.splits, f"The splits are those of {path}: {counts}.")
     return with_splits(index, seed=data.split_seed, val=data.val, test=data.test)
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,8 @@ def split(
     `shares` are those of val and test among the pictures, 0..1; train gets what they leave. Each class has its share in each split.
     Pictures that are copies of each other, exactly or nearly, are in one split, and so are those for whose names the first group of
     the regular expression `group_by` is the same text. Splits that the data set has are not used. Raises `ConfigError` for shares that
-    leave nothing and for an expression that is none, `InputError` when `out` exists, `DataError` when no name matches the expression.
+    leave nothing and for an expression that is none, `InputError` when `out` exists, `DataError` when no name matches the expression,
+    and when a split that has a share stays empty.
     """
     listener, began, data = listener or Silence(), time.perf_counter(), Path(data)
     if not (
@@ -99,6 +100,7 @@ def split(
     copies = _joined([alike(seen.thumbnails), seen.digests])
     groups = copies if named is None else _joined([copies, named])
     splits = stratified(seen.present, groups, names, shares, seed)
+    _require_each(splits, shares, len(np.unique(groups)), len(index))
     write_splits(index.divided(splits), out)
     return Split(
         data=str(data),
@@ -118,6 +120,17 @@ def split(
         unreadable=seen.unreadable,
         seconds=round(time.perf_counter() - began, 2),
     )
+
+
+def _require_each(splits: Mapping[str, Sized], shares: Mapping[str, float], groups: int, pictures: int) -> None:
+    """Raise `DataError` where a split that was asked for has no picture."""
+    wanted = ["train", *(name for name, share in shares.items() if share > 0)]
+    empty = [name for name in wanted if name not in splits]
+    if empty:
+        raise DataError(
+            f"No picture is left for {' and '.join(empty)}: the {pictures} pictures are {groups} groups that stay together (by name, "
+            f"or as copies of each other). Give larger shares, leave a split out (--test 0), or make smaller groups with --group-by."
+        )
 
 
 def _pattern(group_by: str | None) -> re.Pattern[str] | None:

@@ -39,6 +39,12 @@ def test_what_people_see(cli: Callable[..., Any], photos: Path, tmp_path: Path) 
     assert lines[-1] == f"next: sightline train {photos} --splits {tmp_path}/s.csv"
 
 
+def test_without_val_training_is_not_what_comes_next(cli: Callable[..., Any], photos: Path, tmp_path: Path) -> None:
+    done = cli("split", photos, "--val", "0", "--out", tmp_path / "s.csv")
+    assert done.code == 0
+    assert "--val 0.1" in done.out.splitlines()[-1]
+
+
 def test_what_programs_see(cli: Callable[..., Any], photos: Path, tmp_path: Path) -> None:
     words = ("split", photos, "--out", tmp_path / "s.csv", "--json")
     result = json.loads(cli(*words).out)

@@ -139,6 +139,27 @@ def test_nothing_is_overwritten_or_left_to_chance(photos: Path, tmp_path: Path, 
     assert not (tmp_path / "x.csv").exists()
 
 
+def test_groups_that_leave_a_split_empty_are_refused(photos: Path, tmp_path: Path) -> None:
+    for group_by, groups, empty in ((r"/(.)", 1, "val and test"), (r"^([ab])/", 2, "test")):
+        said = rf"No picture is left for {empty}: the 76 pictures are {groups} groups"
+        if groups == 1:
+            for picture in photos.rglob("*.png"):
+                picture.rename(picture.with_name(f"p{picture.name}"))
+        with pytest.raises(DataError, match=said):
+            split(photos, group_by=group_by, out=tmp_path / "x.csv")
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_a_table_without_val_is_not_divided_again(photos: Path, tmp_path: Path) -> None:
+    split(photos, shares={"val": 0, "test": 0.25}, group_by=r"patient-(\d)_", out=tmp_path / "out.csv")
+    data = DataConfig(path=str(photos), splits=str(tmp_path / "out.csv"))
+    with pytest.raises(DataError, match=r"out\.csv has no picture in val \(train \d+, test \d+\).*--val 0\.1"):
+        divided(read(photos), data)
+    (tmp_path / "out.csv").unlink()
+    split(photos, shares={"val": 0.25}, out=tmp_path / "out.csv")
+    assert [*divided(read(photos), data).splits] == ["train", "val"]
+
+
 def test_unreadable_pictures_are_named_and_divided(photos: Path, tmp_path: Path) -> None:
     (photos / "a/broken.png").write_bytes(b"no picture")
     result = split(photos, out=tmp_path / "out.csv")
