@@ -56,25 +56,35 @@ def read_files(
 ) -> tuple[list[str], list[str]]:
     """Add the pictures in all files to what is `found`, and let `take` take their annotations; bad ones are noted.
 
-    The class names, and a line for each file whose pictures are absent. `ids` gets the ids of the annotations in each file. Raises
-    `DataError`, with line and column for what is no JSON.
+    The class names, and a line for each file whose pictures are absent as they may be: test pictures are often kept back, and other
+    absent ones are a fault. `ids` gets the ids of the annotations in each file. Raises `DataError`, with line and column for what is
+    no JSON.
     """
     categories: dict[str, dict[str, Any]] = {}
     absent: list[str] = []
+    empty: list[str] = []
     for split, file in with_splits(files, found.root):
         shown = below(file, found.root)
         content = _load(file, keep)
         names = _categories(content, shown, categories, found)
-        pictures = PictureFolder(file, found.root, split, _table(content, "images", shown))
+        images = _table(content, "images", shown)
+        pictures = PictureFolder(file, found.root, split, images)
         if pictures.why_empty:
-            absent.append(f"{shown} is left out: {pictures.why_empty}.")
+            empty.append(f"{shown} is left out: {pictures.why_empty}.")
+            if split == "test" or not images:
+                absent.append(empty[-1])
+            else:
+                found.bad_picture(
+                    f"{shown}: {pictures.why_empty}; the {split} split is left out. To do without it, give the path of another file.",
+                    count=len(images),
+                )
             continue
-        positions = _add_images(found, content["images"], shown, split, pictures)
+        positions = _add_images(found, images, shown, split, pictures)
         rows = _table(content, "annotations", shown)
         ids[shown] = [row.get("id") if isinstance(row, dict) else None for row in rows]
         _take_each(found, shown, rows, ids[shown], names, positions, take)
-    if len(absent) == len(files):
-        raise DataError(f"{found.root} is a COCO data set without pictures. " + " ".join(absent))
+    if len(empty) == len(files):
+        raise DataError(f"{found.root} is a COCO data set without pictures. " + " ".join(empty))
     return _class_names(categories, found), absent
 
 

@@ -66,12 +66,18 @@ class FoundPictures:
         self.bad_objects += 1
 
     def bad_picture(
-        self, line: str, *, kind: str = "missing picture", position: int | None = None, absent: bool = True
+        self,
+        line: str,
+        *,
+        kind: str = "missing picture",
+        position: int | None = None,
+        absent: bool = True,
+        count: int = 1,
     ) -> None:
-        """Note a picture that is left out, or, when it is not `absent`, one that is doubtful."""
+        """Note a picture (or `count` of them) that is left out, or, when it is not `absent`, one that is doubtful."""
         self.note_fault(line, Concern(kind, position))
-        self._bad_pictures += 1
-        self._absent_pictures += absent
+        self._bad_pictures += count
+        self._absent_pictures += count * absent
 
     def note_fault(self, line: str, concern: Concern) -> None:
         """Note a line that is ready to be said, and what it is about."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sightline.data.annotation_faults import Concern
 from sightline.data.annotations import Objects
 from sightline.data.formats import coco, read
 from sightline.data.index import Index
@@ -305,14 +306,20 @@ def test_missing_keys_are_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_split_without_pictures_is_left_out_aloud(make_coco: MakeCoco) -> None:
+def test_a_split_without_pictures_is_a_fault_unless_it_is_the_test(make_coco: MakeCoco) -> None:
     folder = make_coco([BOX])
-    write_json(folder / "annotations/instances_val2017.json", [image(1, "5.jpg")], [BOX])
+    for split in ("val", "test"):
+        write_json(folder / f"annotations/instances_{split}2017.json", [image(1, "5.jpg"), image(2, "6.jpg")], [BOX])
     index = read(folder)
     assert sizes(index) == {"train": 2}
     assert index.notes[0].startswith(
-        "annotations/instances_val2017.json is left out: none of its 1 pictures is there; looked in "
+        "annotations/instances_test2017.json is left out: none of its 2 pictures is there; looked in "
     )
+    assert [line[:76] for line in index.faults.lines] == [
+        "annotations/instances_val2017.json: none of its 2 pictures is there; looked "
+    ]
+    assert index.faults.concerns == (Concern("missing picture"),)
+    assert (index.faults.bad_pictures, index.faults.pictures) == (2, 4)
 
 
 def test_two_files_for_one_split(make_coco: MakeCoco) -> None:

@@ -302,6 +302,15 @@ def test_lists_with_faults(make_voc: Set) -> None:
     assert "1 of 4 XML files are in no list and are left out." in index.notes
 
 
+def test_a_list_without_annotations_is_a_fault(make_voc: Set) -> None:
+    index = read(make_voc(dict.fromkeys("12", xml(CAT)), {"train": ["1", "2"], "val": ["8", "9"]}))
+    assert index.faults.lines == (
+        "ImageSets/Main/val.txt: none of its 2 names has an XML file in Annotations; all are left out.",
+    )
+    assert index.faults.concerns[0].kind == "missing annotation"
+    assert (index.faults.bad_pictures, index.faults.pictures) == (2, 4)
+
+
 def test_a_picture_in_two_lists(make_voc: Set) -> None:
     with pytest.raises(DataError, match=r"val\.txt line 2: 1 is in ImageSets/Main/train\.txt line 1 too"):
         read(make_voc(dict.fromkeys("12", xml(CAT)), {"train": ["1"], "val": ["2", "1"]}))
