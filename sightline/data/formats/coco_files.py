@@ -79,35 +79,67 @@ def with_splits(files: list[Path], root: Path) -> list[tuple[str, Path]]:
 class PictureFolder:
     """Where the pictures of one file are: the folder, among the usual ones, that has most of them.
 
-    `images` is the file's own list of them.
+    `images` is the file's own list of them. Names count as they are written, with the folders in them. Only where none is there
+    so, and their last parts tell all pictures of the file apart, do these alone count.
     """
 
     def __init__(self, file: Path, root: Path, split: str, images: list[Any]) -> None:
+        self.root, self.split = root, split
         names = [row["file_name"] for row in images if isinstance(row, dict) and isinstance(row.get("file_name"), str)]
         folders = [folder for folder in dict.fromkeys(_folders(file, root, split)) if folder.is_dir()]
-        some = names[:: max(1, len(names) // _SAMPLE)]
-        hits = {folder: sum(_inside(folder, name) is not None for name in some) for folder in folders}
-        if not any(hits.values()):
-            hits = {folder: _hits(folder, names) for folder in folders}
+        self._composed: dict[str, dict[str, Path]] = {}
+        self.without_folders: str = ""
+        """The first name whose folders are not there, when pictures are found by the last parts of their names; else empty."""
+        hits = self._most(folders, names)
+        distinct = {tuple(_parts(name)) for name in names}
+        if not any(hits.values()) and len({parts[-1] for parts in distinct}) == len(distinct):
+            self.without_folders = next((name for name in names if len(_parts(name)) > 1), "")
+            hits = self._most(folders, names)
         self.path = max(folders, key=lambda folder: hits[folder])
         looked = ", ".join(below(folder, root) for folder in folders)
         self.why_empty = "" if hits[self.path] else f"none of its {len(names)} pictures is there; looked in {looked}"
         """Why no picture can be found here; empty when some can."""
-        self._composed: Pictures | None = None
 
     def find(self, name: str) -> Path | None:
-        """The picture of that name, with or without the folders that the name begins with."""
-        path = _inside(self.path, name)
-        if path is None and not name.isascii():
-            self._composed = self._composed or Pictures([self.path])
-            path = self._composed.paths.get(composed(_parts(name)[-1]))
+        """The picture of that name."""
+        return self._found(self.path, name)
+
+    def _most(self, folders: list[Path], names: list[str]) -> dict[Path, int]:
+        """How many pictures are in each folder, of a sample, and of all where none of the sample is anywhere."""
+        hits: dict[Path, int] = {}
+        for some in (names[:: max(1, len(names) // _SAMPLE)], names):
+            hits = {folder: sum(self._found(folder, name) is not None for name in some) for folder in folders}
+            if any(hits.values()):
+                break
+        return hits
+
+    def _found(self, folder: Path, name: str) -> Path | None:
+        path = self._written(folder, name)
+        if path is None and self.without_folders and not self._of_another_split(name):
+            path = self._written(folder, _parts(name)[-1])
         return path
 
+    def _of_another_split(self, name: str) -> bool:
+        """Whether a folder in a name says that it is of another split than the file."""
+        said = next((split for part in _parts(name)[-2::-1] if (split := split_of(part))), "")
+        return bool(said and self.split and said != self.split)
 
-def _hits(folder: Path, names: list[str]) -> int:
-    """How many of all pictures are in a folder, where accents may be written otherwise."""
-    there = Pictures([folder]).paths
-    return sum(_inside(folder, name) is not None or composed(_parts(name)[-1]) in there for name in names)
+    def _written(self, folder: Path, name: str) -> Path | None:
+        """The file of that name, seen from the folder, and never outside the data set; accents may be written otherwise."""
+        parts = _parts(name)
+        path = os.path.join(folder, *parts)  # noqa: PTH118 - a data set has a million names
+        if ".." in parts:
+            path = os.path.normpath(path)
+            if not path.startswith(f"{self.root}{os.sep}"):
+                return None
+        if os.path.isfile(path):  # noqa: PTH113 - raises for nothing
+            return Path(path)
+        if name.isascii():
+            return None
+        above, last = os.path.split(path)
+        if above not in self._composed:
+            self._composed[above] = Pictures([Path(above)]).paths if os.path.isdir(above) else {}  # noqa: PTH112
+        return self._composed[above].get(composed(last))
 
 
 def _folders(file: Path, root: Path, split: str) -> Iterator[Path]:
@@ -121,15 +153,4 @@ def _folders(file: Path, root: Path, split: str) -> Iterator[Path]:
 
 
 def _parts(name: str) -> list[str]:
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    return (parts[-1:] if ".." in parts else parts) or [""]
-
-
-def _inside(folder: Path, name: str) -> Path | None:
-    """The file of that name in or below the folder, never outside it."""
-    parts = _parts(name)
-    for tail in dict.fromkeys(("/".join(parts), parts[-1])):
-        path = os.path.join(folder, tail)  # noqa: PTH118 - a data set has a million names
-        if os.path.isfile(path):  # noqa: PTH113 - raises for nothing
-            return Path(path)
-    return None
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")] or [""]

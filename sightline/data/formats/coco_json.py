@@ -79,6 +79,10 @@ def read_files(
                     count=len(images),
                 )
             continue
+        if pictures.without_folders:
+            named = f"{shown}: no picture is where its name says ({pictures.without_folders});"
+            there = below(pictures.path, found.root)
+            found.notes.append(f"{named} the last parts of the names are looked for in {there}.")
         positions = _add_images(found, images, shown, split, pictures)
         rows = _table(content, "annotations", shown)
         ids[shown] = [row.get("id") if isinstance(row, dict) else None for row in rows]

@@ -119,7 +119,37 @@ def test_folders_in_the_names_of_pictures(tmp_path: Path, make_picture: MakePict
     write_json(tmp_path / "set/labels.json", [image(1, name)], [BOX])
     make_picture(tmp_path / "set/images/1.jpg")
     make_picture(tmp_path / "1.jpg")
-    assert read(tmp_path / "set").source.name(0) == "images/1.jpg"
+    index = read(tmp_path / "set")
+    assert index.source.name(0) == "images/1.jpg"
+    said = f"labels.json: no picture is where its name says ({name}); the last parts of the names are looked for in images."
+    assert (said in index.notes) == (name != "./1.jpg")
+
+
+def test_boxes_are_of_the_picture_that_is_named_and_no_other(
+    tmp_path: Path, make_picture: MakePicture, make_coco: MakeCoco, boxes_of: BoxesOf
+) -> None:
+    other = {**BOX, "id": 8, "image_id": 2}
+    absent = "annotations/instances_train2017.json: image 2: there is no picture {} in train2017; it is left out with its objects."
+    # Another picture of the folder has the same last part, listed or not.
+    for name in ("1.jpg", "2.jpg"):
+        folder = make_coco([BOX, other], [image(1, name), image(2, "night/2.jpg")])
+        index = read(folder)
+        assert [index.source.name(at) for at in range(len(index))] == [f"train2017/{name}"]
+        assert index.faults.lines == (absent.format("night/2.jpg"),)
+    with pytest.raises(DataError, match="none of its 2 pictures is there"):
+        read(make_coco([BOX, other], [image(1, "day/1.jpg"), image(2, "night/1.jpg")]))
+    # Another folder that is named is there.
+    make_picture(folder / "train2017/day/1.jpg")
+    index = read(make_coco([BOX, other], [image(1, "day/1.jpg"), image(2, "night/2.jpg")]))
+    assert [index.source.name(at) for at in range(len(index))] == ["train2017/day/1.jpg"]
+    assert index.faults.lines == (absent.format("night/2.jpg"),)
+    # The folder that is named is that of another split, absent at first.
+    for name in ("2.jpg", "photos/2.jpg"):
+        index = read(make_coco([BOX, other], [image(1, name), image(2, "../val2017/1.jpg")]))
+        assert index.faults.lines == (absent.format("../val2017/1.jpg"),)
+    read(make_coco([BOX, other], [image(1, "2.jpg"), image(2, "../val2017/1.jpg")]))
+    make_picture(folder / "val2017/1.jpg")
+    assert boxes_of(read(folder), "val2017/1.jpg") == [("cat", 4, 5, 15, 16)]
 
 
 def test_what_is_no_coco_file_is_left_alone(tmp_path: Path) -> None:
