@@ -3,8 +3,9 @@
     DATA/train-00000-of-00001.parquet      or the same in DATA/data/, or a single file
     DATA/test-00000-of-00001.parquet
 
-Class names are in the schema's metadata (`huggingface`: info.features.label.names). Encoded pictures stay in their file: a row
-group is read when one of its pictures is asked for first, and the groups asked for last are kept.
+Where names count the files of a split, all of them must be there; one alone is read by its own path. Class names are in the
+schema's metadata (`huggingface`: info.features.label.names). Encoded pictures stay in their file: a row group is read when one of its
+pictures is asked for first, and the groups asked for last are kept.
 """
 
 import json
@@ -35,6 +36,8 @@ KEPT_BYTES = 2**30
 """Encoded pictures that one source keeps in memory, at most (and one row group at least)."""
 GROUP_ROWS = 100
 """Pictures of a row group as written: so many are read together."""
+_COUNTED = re.compile(r"(.*?)(\d+)-of-(\d{1,6})(?!\d)")
+_NAMED = 10
 
 
 def recognises(path: Path) -> bool:
@@ -48,6 +51,8 @@ def read(path: Path) -> Index:
     files = _files(path)
     if not files:
         raise DataError(f"{path} holds no .parquet files: expected some such as train-00000-of-00001.parquet in it.")
+    if path.is_dir():
+        _require_all(files)
     shards = [_shard(file) for file in files]
     columns = _same(shards, "columns")
     named = _same(shards, "class_names")
@@ -294,6 +299,26 @@ def _files(path: Path) -> list[Path]:
     folders = [folder for folder in (path, path / "data") if folder.is_dir()]
     found: Iterator[list[Path]] = (sorted(folder.glob("*.parquet")) for folder in folders)
     return next((files for files in found if files), [])
+
+
+def _require_all(files: list[Path]) -> None:
+    """Raise `DataError` where names say that there are more files: train-00001-of-00003.parquet alone lacks two."""
+    there: dict[tuple[str, str, str], set[int]] = {}
+    for file in files:
+        if match := _COUNTED.match(file.name):
+            before, number, total = match.groups()
+            there.setdefault((before, total, f"0{len(number)}d"), set()).add(int(number))
+    missing = []
+    for (before, total, digits), numbers in there.items():
+        first = int(int(total) in numbers)  # some count from 1
+        wanted = set(range(first, first + int(total)))
+        missing += [f"{before}{number:{digits}}-of-{total}.parquet" for number in sorted(wanted - numbers)]
+    if missing:
+        raise DataError(
+            f"{files[0].parent} lacks {len(missing)} of the files that the names of the others count: "
+            f"{', '.join(missing[:_NAMED])}{' ...' if len(missing) > _NAMED else ''}. "
+            "Fetch them, or give the path of one file."
+        )
 
 
 def _split(path: Path) -> str:

@@ -57,6 +57,18 @@ def test_shards_and_splits(tmp_path: Path, below: str) -> None:
     assert index.source.name(5) == "train-00001-of-00002.parquet row 1"
 
 
+def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "data/test-1-of-2-1a2b.parquet", [0, 1], names=["cat", "dog"])
+    write(tmp_path / "data/test-2-of-2-3c4d.parquet", [0, 1], names=["cat", "dog"])
+    assert len(read(tmp_path)) == 4
+    one = write(tmp_path / "data/train-00001-of-00003.parquet", [0, 1], names=["cat", "dog"])
+    with pytest.raises(
+        DataError, match=r"lacks 2 of .*: train-00000-of-00003\.parquet, train-00002-of-00003\.parquet\. Fetch them"
+    ):
+        read(tmp_path)
+    assert len(read(one)) == 2
+
+
 def test_a_single_file(tmp_path: Path) -> None:
     index = read(write(tmp_path / "photos.parquet", [1, 0], names=["a", "b"]))
     assert index.splits == {}
