@@ -47,6 +47,8 @@ CLASSES = "classes.txt"
 _ANNOTATIONS = ("annotations", "annotation", "xmls", "xml", "labels")
 _PICTURES = ("jpegimages", "images", "image", "imgs", "img")
 _LISTS = "ImageSets/Main"
+_LOOKED_AT = 20
+"""Files of a folder that are looked at to tell whether they are annotations."""
 
 
 class _Place(NamedTuple):
@@ -165,7 +167,9 @@ def _places(root: Path) -> Iterator[_Place]:
         here = folders_in(base) if split else inside
         pictures = tuple(here[name] for name in _PICTURES if name in here)
         for folder in (here[name] for name in _ANNOTATIONS if name in here):
-            if _holds_annotations(folder):
+            # Names that only VOC has are enough, also where the first files are broken.
+            surely = folder.name == "Annotations" and "jpegimages" in here
+            if _holds_annotations(folder, surely=surely):
                 yield _Place(split, folder, (*pictures, base, folder))
             for name, inner in folders_in(folder).items():
                 if (name in _ANNOTATIONS or split_of(name)) and _holds_annotations(inner):
@@ -176,9 +180,10 @@ def _places(root: Path) -> Iterator[_Place]:
             yield _Place(split, base, (base, *pictures))
 
 
-def _holds_annotations(folder: Path) -> bool:
-    files = sorted(folder.glob("*.xml"))[:3]
-    return any(b"<annotation" in start_of(file) for file in files)
+def _holds_annotations(folder: Path, *, surely: bool = False) -> bool:
+    """Whether there are XML files, and one of the first begins as annotations do unless `surely` they are."""
+    files = sorted(folder.glob("*.xml"))[:_LOOKED_AT]
+    return bool(files) and (surely or any(b"<annotation" in start_of(file) for file in files))
 
 
 def _all_files(places: list[_Place]) -> Iterator[tuple[str, _Place, Path]]:

@@ -6,6 +6,7 @@
 
 Without a YAML file the splits are folders named so, or the lists train.txt, val.txt, test.txt, and the class names are in classes.txt or
 in a file that ends in .names; without these, classes are called by their numbers. A picture without a label file is one without objects.
+Lines that begin with # are comments.
 
 A line with three points or more instead, as for outlines, becomes the box around them. Shares refer to the upright picture, whose
 size is read from its header. There are no crowds and no difficult objects in this format.
@@ -170,9 +171,10 @@ def _holds_labels(source: Path, root: Path) -> bool:
 
 
 def _is_label_file(path: Path) -> bool:
-    """Whether the first line with anything in it is one of numbers, five or more."""
-    columns = start_of(path).decode(errors="replace").strip().partition("\n")[0].split()
-    return len(columns) >= 5 and all(_number(column) is not None for column in columns)
+    """Whether the first lines have one of numbers, five or more; a comment or a faulty line may stand before it."""
+    lines = start_of(path).decode("utf-8-sig", errors="replace").splitlines()
+    rows = (line.split() for line in lines)
+    return any(len(columns) >= 5 and all(_number(column) is not None for column in columns) for columns in rows)
 
 
 def _label_file(picture: Path, root: Path) -> Path:
@@ -226,14 +228,14 @@ class _Labels:
         position = self.found.add_picture(below(picture, self.found.root), split, shown)
         self.used[file.parent] = picture.parent
         try:
-            text = file.read_text(encoding="utf-8", errors="replace")
+            text = file.read_text(encoding="utf-8-sig", errors="replace")
         except FileNotFoundError:
             self.without += 1
             return
         except OSError as error:
             raise DataError(f"{file} cannot be read ({error.strerror or error}).") from error
         for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip():
+            if line.strip() and not line.lstrip().startswith("#"):
                 self._add_line(position, number, line.split(), f"{shown} line {number}")
 
     def without_pictures(self) -> None:

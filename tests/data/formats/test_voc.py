@@ -219,6 +219,14 @@ def test_a_broken_file_takes_its_picture_with_it(make_voc: Set, case: str) -> No
         index.faults.require_few(0.01)
 
 
+@pytest.mark.parametrize(("count", "pictures"), [(3, "Images"), (30, "JPEGImages")])
+def test_a_set_is_recognised_though_its_first_files_are_broken(make_voc: Set, count: int, pictures: str) -> None:
+    folder = make_voc({f"{number:02}": "" for number in range(count)} | {"99": xml(CAT)})
+    (folder / "JPEGImages").rename(folder / pictures)
+    index = read(folder)
+    assert (index.format, len(index), index.faults.bad_pictures) == ("voc", 1, count)
+
+
 def test_deep_files_are_no_trap(tmp_path: Path) -> None:
     write_text(tmp_path / "1.xml", xml(CAT, extra="<a>" * 9_000 + "x" + "</a>" * 9_000))
     annotation = voc_xml.Reader().read(tmp_path / "1.xml")

@@ -175,6 +175,19 @@ def test_layouts_without_a_description(
     assert read(tmp_path).class_names[12] == "class 12"
 
 
+@pytest.mark.parametrize(
+    ("text", "faults"), [("\ufeff12 .25 .5 .1 .2", 0), ("# by hand\n\n12 .25 .5 .1 .2", 0), ("dog\n12 .25 .5 .1 .2", 1)]
+)
+def test_a_set_is_recognised_whatever_its_files_begin_with(
+    tmp_path: Path, make_picture: MakePicture, boxes_of: BoxesOf, text: str, faults: int
+) -> None:
+    make_picture(tmp_path / "images/a.jpg")
+    write_text(tmp_path / "labels/a.txt", text)
+    index = read(tmp_path)
+    assert rounded(boxes_of(index, "images/a.jpg")) == [("12", *EDGES[1:])]
+    assert (index.format, index.faults.bad_boxes) == ("yolo", faults)
+
+
 def test_lists_of_pictures(make_yolo: MakeYolo, make_picture: MakePicture) -> None:
     folder = make_yolo(BOX, "")
     write_text(folder / "coco.names", "cat\ndog\n")
