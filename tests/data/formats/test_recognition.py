@@ -47,9 +47,12 @@ VOC_XML = "<annotation><filename>none.jpg</filename></annotation>"
 
 
 def test_formats_of_boxes_come_before_folders_of_classes(make_folder: MakeFolder) -> None:
-    folder = make_folder("JPEGImages/1.jpg", "SegmentationClass/1.png", "xmls/1.xml")
+    folder = make_folder("JPEGImages/1.jpg", "SegmentationClass/1.png", "Annotations/1.xml")
+    assert voc.recognises(folder)  # by the names of its folders
+    (folder / "Annotations").rename(folder / "labels")
     assert not voc.recognises(folder)
-    (folder / "xmls/1.xml").write_text(VOC_XML)
+    (folder / "labels").rename(folder / "Annotations")
+    (folder / "Annotations/1.xml").write_text(VOC_XML)
     assert read(folder).format == "voc"
     folder = make_folder("images/a/1.jpg", "images/b/1.jpg", "labels/a/1.txt", root="other")
     (folder / "labels/a/1.txt").write_text("0 0.5 0.5 0.1 0.1")
