@@ -20,8 +20,16 @@ from sightline.data.masks import MOST_CLASSES, Masks
 from sightline.errors import DataError
 
 SPLITS = ("train", "val", "test")
-SPLIT_ALIASES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""What data sets call their splits, and what we call them."""
+SPLIT_ALIASES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What data sets call their splits, and what we call them. "dev" and "eval" say too little: to some they are val, to others test."""
 
 Positions = NDArray[np.int64]
 
