@@ -9,6 +9,7 @@ import typer
 from sightline.cli.options import Format, Json, Splits, Task
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import counting
+from sightline.errors import ConfigError
 from sightline.report.check_words import counted, counts, facts, headline, sentence, verdict
 
 SHOWN = 3
@@ -44,11 +45,14 @@ def check(
     Every picture is decoded, and every annotation looked at. Errors are what training would leave out or stop at, and what makes figures
     dishonest, such as a picture in two splits; warnings are the rest. The exit code is 1 when there are errors.
     """
-    from sightline.data.formats import recognised
+    from sightline.data.formats import TASKS, recognised
     from sightline.workflows import check as workflow
 
     if task is not None and format_ is None:
         format_ = recognised(data.expanduser(), task)
+    for_task = TASKS.get(format_, "classification") if format_ else task
+    if task not in (None, for_task):
+        raise ConfigError(f"--task {task}: {data} is read as {format_}, which is for {for_task}. Leave --task out.")
     with counting("pictures") as progress:
         result = workflow.check(
             data, format=format_, splits=splits, page=out, fixed=fixed, overwrite=overwrite, progress=progress

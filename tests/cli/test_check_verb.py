@@ -149,3 +149,12 @@ def test_a_table_of_splits_counts_instead_of_those_of_the_data(cli: Callable, tm
     assert done.code == 1
     assert "ERROR  leak (2)" in done.out
     assert cli("check", data, "--splits", tmp_path / "absent.csv").code == 2
+
+
+def test_a_task_that_the_data_set_is_not_for_is_refused(cli: Callable, tmp_path: Path) -> None:
+    data = sound.image_folder(tmp_path / "set")
+    for words in ((), ("--format", "image folder")):
+        done = cli("check", data, "--task", "detection", *words)
+        assert (done.code, done.out) == (2, "")
+        assert f"--task detection: {data} is read as image folder, which is for classification" in done.said
+    assert cli("check", data, "--task", "classification").code == 0
