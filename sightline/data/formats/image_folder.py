@@ -4,8 +4,8 @@
     DATA/val/cat/2.jpg       or     DATA/cat/2.jpg        (one folder of classes; splits are made later)
     DATA/test/dog/3.jpg             DATA/dog/3.jpg
 
-`training` is read as `train`, `valid` and `validation` as `val`, `testing` as `test`. Pictures may lie deeper inside a class folder. Class names are the folders' names in
-natural order, over all splits together.
+`training` is read as `train`, `valid` and `validation` as `val`, `testing` as `test`. Pictures may lie deeper inside a class folder.
+Class names are the folders' names in natural order, over all splits together.
 """
 
 import os
