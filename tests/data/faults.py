@@ -353,6 +353,7 @@ YOLO = (
     fault("yolo", "a picture without labels", remove(TXT), "no objects", "images/train/1.png"),
     fault("yolo", "a list with a missing picture", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/9.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "missing picture", "list.txt line 3", "9.png"),
     fault("yolo", "a list with a picture twice", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/1.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "listed twice", "list.txt line 3", "line 1"),
+    fault("yolo", "a file that names no classes", each(remove("data.yaml"), write("classes.txt", "")), "unreadable data", "classes.txt names no classes"),
     fault("yolo", "broken YAML", replaced("data.yaml", "names: [cat, dog]", "names: [cat, dog"), "unreadable data", "data.yaml line"),
     fault("yolo", "a folder that is not there", replaced("data.yaml", "val: images/val", "val: images/later"), "unreadable data", "data.yaml line 3", "images/later"),
     fault("yolo", "a corrupt picture", cut("images/train/1.png"), "corrupt picture", "images/train/1.png"),
@@ -382,6 +383,7 @@ MASK_FOLDER = (
     fault("mask folder", "a picture in two splits", each(copy("images/train/1.png", "images/val/1.png")), "leak", "images/train/1.png", "images/val/1.png"),
     fault("mask folder", "the same picture with other masks", copy("images/train/1.png", "images/train/2.png"), "contradiction", "images/train/1.png", "images/train/2.png"),
     fault("mask folder", "two files that name classes", each(write("a.yaml", "names: [a, b]\n"), write("b.yaml", "names: [a, b]\n")), "unreadable data", "a.yaml, b.yaml"),
+    fault("mask folder", "a file that names no classes", write("classes.txt", "\n"), "unreadable data", "classes.txt names no classes"),
     fault("mask folder", "a class without pixels", write("classes.txt", "ground\nroad\nowl\n"), "class missing", "train", "owl"),
     fault("mask folder", "a file beside the folders", write("notes.md", "x"), "unused file", "notes.md"),
 )  # fmt: skip

@@ -147,6 +147,8 @@ def recognised(path: Path, task: str | None = None) -> str | None:
 def _hint(path: Path) -> str:
     if path.is_file():
         return f" It is a file with the ending {path.suffix!r}."
+    if not path.is_dir():
+        return " It is neither a file nor a folder."
     tables = sorted(path.glob("*.csv"))
     if tables:
         return f" There is a table in it: give its path, {tables[0]}."

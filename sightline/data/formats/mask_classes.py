@@ -212,7 +212,7 @@ def _named(root: Path, config: Path | None) -> tuple[Path | None, dict[int, str]
     for file, (names, ignored) in own.items():
         return file, names, ignored
     texts = [root / name for name in NAME_LISTS if (root / name).is_file()]
-    return (texts[0], dict(enumerate(pictures.read_names(texts[0]))), None) if texts else (None, {}, None)
+    return (texts[0], dict(enumerate(pictures.required_names(texts[0]))), None) if texts else (None, {}, None)
 
 
 def _may_name(file: Path) -> bool:

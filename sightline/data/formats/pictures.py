@@ -125,6 +125,14 @@ def read_names(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def required_names(path: Path) -> tuple[str, ...]:
+    """As `read_names`; raises `DataError` for a file without any too."""
+    names = read_names(path)
+    if not names:
+        raise DataError(f"{path} names no classes. Write one a line, or remove the file.")
+    return names
+
+
 def start_of(path: Path, length: int = 2**12) -> bytes:
     """The first bytes of a file, none of what cannot be read: for telling what it is."""
     try:

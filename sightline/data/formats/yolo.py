@@ -30,7 +30,7 @@ from sightline.data.formats.pictures import (
     folders_in,
     is_picture,
     pictures_below,
-    read_names,
+    required_names,
     split_of,
     start_of,
     text_of,
@@ -139,7 +139,7 @@ def _config(path: Path) -> Config:
         return read_config(files[0])
     lists = [path / "classes.txt", path / "labels" / "classes.txt", *sorted(path.glob("*.names"))]
     there = [file for file in lists if file.is_file()]
-    return Config(path.resolve(), names=dict(enumerate(read_names(there[0]))) if there else None)
+    return Config(path.resolve(), names=dict(enumerate(required_names(there[0]))) if there else None)
 
 
 def _sources(root: Path) -> dict[str, list[Path]]:

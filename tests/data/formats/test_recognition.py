@@ -27,6 +27,8 @@ def test_what_is_no_data_set_says_what_was_looked_for(make_folder: MakeFolder, t
     (folder / "labels.csv").touch()
     with pytest.raises(DataError, match=r"give its path, .*labels\.csv"):
         read(folder)
+    with pytest.raises(DataError, match=r"neither a file nor a folder\."):
+        read("/dev/null")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="It is empty"):
         read(tmp_path / "empty")
