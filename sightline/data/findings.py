@@ -98,7 +98,7 @@ class Finding:
     @property
     def sentence(self) -> str:
         """`what`, after `where` unless it begins with it."""
-        return self.what if self.what.startswith(self.where) else f"{self.where}: {self.what}"
+        return sentence(self.where, self.what)
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
@@ -109,6 +109,16 @@ class Finding:
             "what": self.what,
             "positions": list(self.positions),
         }
+
+
+def sentence(where: str, what: str) -> str:
+    """`what`, after `where` unless it begins with it as a whole.
+
+    >>> sentence("a.xml", "a.xml line 7: no box."), sentence("t", "there is 'T' too.")
+    ('a.xml line 7: no box.', "t: there is 'T' too.")
+    """
+    begins = what.startswith(where) and what[len(where) : len(where) + 1] in ("", " ", ":", "'", '"', "/")
+    return what if begins else f"{where}: {what}"
 
 
 def grouped(findings: Sequence[Finding]) -> dict[str, list[Finding]]:

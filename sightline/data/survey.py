@@ -4,6 +4,7 @@ Shape letters: `N` pictures, `n` of them good.
 """
 
 import hashlib
+import os
 import re
 import threading
 from collections import Counter
@@ -36,6 +37,9 @@ _ODD = 0.02
 _DIGEST = 16
 _WITH_ID = re.compile(r".+?: (annotation|image|category) (at position \d+|'[^']*'|[^\s:]+)")
 """How a line about an entry of a JSON file begins."""
+_LINE = re.compile(r" (line|row) \d+$")
+_COLONS = 8
+"""Parts of a line that are tried as the beginning of a file's name."""
 _ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -154,16 +158,29 @@ def _digest(pixels: Tensor) -> bytes:
     return digest.digest()
 
 
+def place_of(line: str, root: Path | None) -> str:
+    """What a line such as "a.txt line 3: there is no picture" begins with; names of files below `root` may hold a colon."""
+    place = _WITH_ID.match(line)
+    if place:
+        return place[0]
+    parts = line.split(": ")[:_COLONS]
+    for count in range(len(parts), 1, -1) if root is not None else ():
+        begins = ": ".join(parts[:count])
+        if os.path.exists(f"{root}/{_LINE.sub('', begins)}"):  # noqa: PTH110 - raises for nothing
+            return begins
+    return parts[0]
+
+
 def _of_reading(index: Index) -> Iterator[Finding]:
     """What the format has found: faults of annotations, and files that are not used."""
+    root = index.source.root if isinstance(index.source, FileSource) else None
     for line, concern in zip(index.faults.lines, index.faults.concerns, strict=True):
-        place = _WITH_ID.match(line)
-        where = place[0] if place else line.partition(": ")[0]
+        where = place_of(line, root)
         positions = () if concern.position is None else (concern.position,)
         yield Finding(concern.kind, where, line, positions, concern.box)
-    root = index.source.root if isinstance(index.source, FileSource) else None
     for line in index.ignored:
-        where, _, reason = line.partition(": ")
+        where = place_of(line, root)
+        reason = line[len(where) :].removeprefix(": ")
         kind = picture_kind(root / where) if root is not None and (root / where).is_file() else None
         held = (
             f". It holds a picture ({kind[0]}): give it an ending that says so" if kind and "ending" in reason else ""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sightline.data.findings import sentence as told
+
 CLASSES_SHOWN = 20
 """Rows of the table of classes; of more, the numbers are summed up."""
 
@@ -63,8 +65,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
 
 def sentence(finding: Mapping[str, Any]) -> str:
     """Where and what, in one line."""
-    where, what = " ".join(finding["where"].split()), " ".join(finding["what"].split())
-    return what if what.startswith(where) else f"{where}: {what}"
+    return told(" ".join(finding["where"].split()), " ".join(finding["what"].split()))
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from sightline.data.findings import KINDS, errors
+from sightline.data.survey import place_of
+from sightline.report.check_words import sentence
 from sightline.workflows.check import look, write_fixed
+from tests.data import sound
 from tests.data.faults import FAULTS, Fault
 from tests.data.sound import SOUND
 
@@ -37,3 +40,27 @@ def test_the_table_is_of_every_format_and_of_nearly_every_kind() -> None:
     assert {fault.format for fault in FAULTS} == set(SOUND)
     assert set(KINDS) - {fault.kind for fault in FAULTS} == set()
     assert len({str(fault) for fault in FAULTS}) == len(FAULTS)
+
+
+def test_a_class_that_a_sentence_begins_with_is_named(tmp_path: Path) -> None:
+    folder = sound.image_folder(tmp_path / "set")
+    for split in ("train", "val", "test"):
+        for old, new in (("cat", "t"), ("dog", "T")):
+            (folder / split / old).rename(folder / split / new)
+    (found,) = look(folder).findings
+    assert found.sentence.startswith("t: there is the class 'T' too") or found.sentence.startswith("T: there is")
+    assert sentence(found.as_json()) == found.sentence
+
+
+@pytest.mark.parametrize("name", ["a: b", "a: line 3"])
+def test_a_file_may_have_a_colon_in_its_name(name: str, tmp_path: Path) -> None:
+    data = sound.yolo(tmp_path / "set")
+    for folder, ending in (("images", "png"), ("labels", "txt")):
+        (data / f"{folder}/train/1.{ending}").rename(data / f"{folder}/train/{name}.{ending}")
+    with (data / f"labels/train/{name}.txt").open("a") as file:
+        file.write("1 0.5 0.5 0 0.2\n")
+    (data / f"{name}.md").write_text("x")
+    assert [finding.where for finding in look(data).findings if finding.kind == "box without area"] == [
+        f"labels/train/{name}.txt line 3"
+    ]
+    assert place_of(f"{name}.md: it is not used", data) == f"{name}.md"
