@@ -1,11 +1,13 @@
 """`sightline check`: what is wrong with a data set, before anything is trained on it."""
 
+import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from sightline.cli.failures import paragraph
 from sightline.cli.options import Format, Json, Splits, Task
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import counting
@@ -43,7 +45,8 @@ def check(
     """Look at a whole data set, and say what is wrong with it or odd.
 
     Every picture is decoded, and every annotation looked at. Errors are what training would leave out or stop at, and what makes figures
-    dishonest, such as a picture in two splits; warnings are the rest. The exit code is 1 when there are errors.
+    dishonest, such as a picture in two splits; warnings are the rest. The exit code is 1 when there are errors, or when
+    the page or the copy could not be written.
     """
     from sightline.data.formats import TASKS, recognised
     from sightline.workflows import check as workflow
@@ -58,7 +61,9 @@ def check(
             data, format=format_, splits=splits, page=out, fixed=fixed, overwrite=overwrite, progress=progress
         )
     print_json(result) if as_json else print_check(result)
-    if result["errors"]:
+    for text in result.get("failed", ()):
+        print(paragraph(f"sightline: {text}"), file=sys.stderr)
+    if result["errors"] or "failed" in result:
         raise typer.Exit(1)
 
 

@@ -13,15 +13,17 @@ from sightline.data.addresses import address_of
 from sightline.data.figures import figures, task_name
 from sightline.data.findings import KINDS, Finding, errors, grouped
 from sightline.data.formats import WRITERS, read
-from sightline.data.formats.copying import require_new
+from sightline.data.formats.copying import finished, require_new
+from sightline.data.index import Index
 from sightline.data.repairs import Change, repair
 from sightline.data.splits import read_splits
 from sightline.data.subset import only
-from sightline.data.survey import Survey, survey
+from sightline.data.survey import Survey, place_of, survey
 from sightline.device import keep_freed_memory
-from sightline.errors import DataError, ImageError, InputError
-from sightline.files import require_free, write_atomic
+from sightline.errors import DataError, ImageError, InputError, SightlineError
+from sightline.files import write_atomic
 from sightline.report.check_page import write_page
+from sightline.workflows.check_targets import changes_of, require_copy, require_listing, require_page
 
 _INSTEAD = {"classification": "image folder", "detection": "coco", "segmentation": "mask folder"}
 """What is written for a format that is only read."""
@@ -44,8 +46,9 @@ def check(
 
     `splits` is a table of splits, as `sightline split` writes it; without it those of the data count. `page` is where an HTML page
     with pictures of it is written, `fixed` where a repaired copy is, which is looked at in turn. `progress` is called with the pictures
-    that are done, and all. Raises `InputError` when there is nothing at `data`, or something at `page` and no `overwrite`; a data set
-    that cannot be read is a finding.
+    that are done, and all. A data set that cannot be read is a finding; what could not be written is told in `failed`, one text each.
+    Raises `InputError`, before the pictures are looked at, when there is nothing at `data`, something at `page` and no `overwrite`, or
+    anything else that speaks against writing there.
 
     >>> import tempfile
     >>> from sightline.data.samples import write_digits
@@ -55,18 +58,26 @@ def check(
     """
     began, path = time.perf_counter(), Path(data).expanduser()
     keep_freed_memory()
-    if page is not None and not overwrite:
-        require_free([Path(page)])
-    if fixed is not None:
-        require_new(Path(fixed))
-    looked = look(path, format, None if splits is None else Path(splits), progress)
+    shown, copy = (None if given is None else Path(given) for given in (page, fixed))
+    if shown is not None:
+        require_page(shown, path, copy, overwrite=overwrite)
+    if copy is not None:
+        require_copy(copy, path)
+    looked = look(path, format, None if splits is None else Path(splits), progress, copy=copy)
     result = {**as_json(path, looked), "seconds": round(time.perf_counter() - began, 2)}
-    if page is not None:
-        write_page(Path(page), result, looked.survey, looked.findings)
-        result["page"] = str(page)
-    if fixed is not None:
-        result["fixed"] = write_fixed(Path(fixed), looked, progress) if looked.survey else None
-    return result
+    failed = []
+    if shown is not None:
+        try:
+            write_page(shown, result, looked.survey, looked.findings)
+            result["page"] = str(shown)
+        except (SightlineError, OSError) as error:
+            failed.append(f"No page was written: {error}")
+    if copy is not None:
+        try:
+            result["fixed"] = write_fixed(copy, looked, progress) if looked.survey else None
+        except (SightlineError, OSError) as error:
+            failed.append(f"No repaired copy was written: {error}")
+    return {**result, "failed": failed} if failed else result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,35 +89,63 @@ class Looked:
     findings: tuple[Finding, ...]
 
 
-def look(path: Path, format: str | None = None, splits: Path | None = None, progress: Progress | None = None) -> Looked:
-    """Read and survey the data set at `path`, divided as the table `splits` says. Raises `InputError` when there is none of them."""
+def look(
+    path: Path,
+    format: str | None = None,
+    splits: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    copy: Path | None = None,
+) -> Looked:
+    """Read and survey the data set at `path`, divided as the table `splits` says.
+
+    Raises `InputError` when there is none of them, and before the survey when a repaired one could not be written at `copy`.
+    """
     for given, what in ((path, "a data set"), (splits, "a table of splits")):
         if given is not None and address_of(given) is None and not given.exists():
             raise InputError(f"{given} does not exist. Expected {what}.")
     try:
         index = read(path, format)
-        found = survey(index if splits is None else read_splits(index, splits), progress=progress)
+        index = index if splits is None else read_splits(index, splits)
     except DataError as error:
-        where = str(error).partition(":")[0] if isinstance(error, ImageError) else str(path)
-        return Looked(None, (Finding("unreadable data", where, str(error)),))
+        return _unreadable(path, error)
+    if copy is not None:
+        target = _target(copy, index)[1]
+        require_new(target)
+        require_listing(target)
+    try:
+        found = survey(index, progress=progress)
+    except DataError as error:
+        return _unreadable(path, error)
     return Looked(found, found.findings)
 
 
-def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> dict[str, Any]:
-    """Write a copy without what is wrong, in the same format, and the list of changes beside it; what was done.
+def _unreadable(path: Path, error: DataError) -> Looked:
+    where = place_of(str(error), path) if isinstance(error, ImageError) else str(path)
+    return Looked(None, (Finding("unreadable data", where, str(error)),))
 
-    A format that is only read is written as another of its task. The copy is looked at in turn. Raises `DataError` for a data set that
-    cannot be read, and when `out` is in use.
+
+def _target(out: Path, index: Index) -> tuple[str, Path]:
+    """The format of the repaired copy of an index, and where it is: a table is a file with an ending."""
+    written = index.format if index.format in WRITERS else _INSTEAD[task_name(index)]
+    return written, out.with_name(f"{out.name}.csv") if written == "csv" and out.suffix.lower() != ".csv" else out
+
+
+def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> dict[str, Any]:
+    """Write a copy without what is wrong, in the same format, and then the list of changes beside it; what was done.
+
+    A format that is only read is written as another of its task. The copy is there when it is whole, and is looked at in turn. Raises
+    `DataError` for a data set that cannot be read, and when `out` is in use.
     """
     if looked.survey is None:
         raise DataError(f"Nothing can be repaired: {looked.findings[0].what}")
     index = looked.survey.index
-    written = index.format if index.format in WRITERS else _INSTEAD[task_name(index)]
-    if written == "csv" and out.suffix.lower() != ".csv":
-        out = out.with_name(f"{out.name}.csv")
+    written, out = _target(out, index)
     mended = repair(index, looked.findings)
-    lost = WRITERS[written](only(index, mended.kept), out)
-    changes = out.with_name(f"{out.name}.changes.csv")
+    kept, write = only(index, mended.kept), WRITERS[written]
+    # A table is one file, which is there at once; "." has no name of its own.
+    lost = write(kept, out) if written == "csv" else finished(out.resolve(), lambda unfinished: write(kept, unfinished))
+    changes = changes_of(out)
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(Change._fields)

@@ -5,6 +5,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from sightline.data.formats import WRITERS
+from sightline.data.index import Index
 from tests.data import faults, sound
 
 
@@ -158,3 +162,67 @@ def test_a_task_that_the_data_set_is_not_for_is_refused(cli: Callable, tmp_path:
         assert (done.code, done.out) == (2, "")
         assert f"--task detection: {data} is read as image folder, which is for classification" in done.said
     assert cli("check", data, "--task", "classification").code == 0
+
+
+def no_survey(*_: object, **__: object) -> None:
+    raise AssertionError("the pictures are looked at")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_pictures_are_looked_at(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline.workflows.check.survey", no_survey)
+    data, table = sound.image_folder(tmp_path / "set"), sound.csv(tmp_path / "listed")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "old.changes.csv").write_text("mine")
+    (tmp_path / "new.csv.changes.csv").write_text("mine")
+    for what, reason in (
+        ((data, "--out", data / "page.html"), "would become a part of it"),
+        ((data, "--out", tmp_path / "file", "--overwrite"), "does not end in .html"),
+        ((data, "--out", tmp_path / "folder.html", "--overwrite"), "is a folder"),
+        ((data, "--out", tmp_path / "file/page.html"), "file is not a folder"),
+        ((data, "--out", tmp_path / "new/page.html", "--write-fixed", tmp_path / "new"), "would become a part of it"),
+        ((data, "--write-fixed", data / "fixed"), "would become a part of it"),
+        ((data, "--write-fixed", tmp_path / "file/fixed"), "file is not a folder"),
+        ((data, "--write-fixed", tmp_path / "file"), "is not empty"),
+        ((data, "--write-fixed", tmp_path / "old"), "old.changes.csv exists already"),
+        ((table, "--write-fixed", tmp_path / "new"), "new.csv.changes.csv exists already"),
+    ):
+        done = cli("check", *what)
+        assert (done.code, done.out) == (2, ""), reason
+        assert reason in done.said
+    assert not (data / "fixed").exists()
+    assert (tmp_path / "file").read_text() == (tmp_path / "old.changes.csv").read_text() == "mine"
+
+
+def test_a_report_survives_that_nothing_can_be_written(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = sound.image_folder(tmp_path / "set")
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("sightline.workflows.check.write_page", full)
+    monkeypatch.setitem(WRITERS, "image folder", lambda _, out: full(out))
+    targets = ("--out", tmp_path / "page.html", "--write-fixed", tmp_path / "fixed")
+    done = cli("check", data, *targets)
+    assert done.code == 1
+    assert done.out.splitlines()[-1] == "no errors, no warnings"
+    assert "No page was written: [Errno 28]" in done.said
+    assert "No repaired copy was written: The disk is full" in done.said
+    result = json.loads(cli("check", data, *targets, "--json").out)
+    assert (result["pictures"], len(result["failed"])) == (16, 2)
+
+
+def test_half_a_repaired_copy_is_never_there(cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, write = sound.image_folder(tmp_path / "set"), WRITERS["image folder"]
+
+    def stopped(index: Index, out: Path) -> tuple[str, ...]:
+        write(index, out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(WRITERS, "image folder", stopped)
+    assert cli("check", data, "--write-fixed", tmp_path / "fixed").code == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
