@@ -159,8 +159,9 @@ class Pairs:
         if undivided:
             self.notes.append(f"{undivided} pictures with a mask are in no list of a split; they are in none.")
         for key, mask in masks.items():
+            wanted = _picture_of(key) if folders.side_by_side else key
             self._fault(
-                f"{below(mask, self.root)}: there is no picture {key} in {below(folders.pictures, self.root)}; the mask is left out."
+                f"{below(mask, self.root)}: there is no picture {wanted} in {below(folders.pictures, self.root)}; the mask is left out."
             )
 
     def _found(self, folders: Folders) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -168,6 +169,9 @@ class Pairs:
         if folders.side_by_side:
             every = self._named(_pictures_in(folders.pictures), folders.pictures)
             masks = {key: path for key, path in every.items() if _picture_of(key) in every}
+            # What other masks add to their pictures' names tells a mask whose picture is missing from a picture without a mask.
+            added, pictured = {_added(key) for key in masks}, {_picture_of(key) for key in masks}
+            masks |= {key: path for key, path in every.items() if _added(key) in added and key not in pictured}
             return {key: path for key, path in every.items() if key not in masks}, masks
         masks = self._named(pictures_below(folders.masks), folders.masks) if folders.masks.is_dir() else {}
         return self._named(pictures_below(folders.pictures), folders.pictures), masks
@@ -242,6 +246,12 @@ def _wanted(key: str) -> tuple[str, ...]:
 def _picture_of(key: str) -> str:
     """The name of the picture that a mask with a suffix belongs to; nothing without a suffix."""
     return next((key[: -len(suffix)] for suffix in SUFFIXES if key.lower().endswith(suffix)), "")
+
+
+def _added(key: str) -> str:
+    """The suffix of a mask's name; nothing without a suffix."""
+    picture = _picture_of(key)
+    return key[len(picture) :] if picture else ""
 
 
 def _list_split(place: str) -> str:

@@ -140,6 +140,18 @@ def test_what_has_no_partner_is_named(make_folder: MakeFolder) -> None:
         mask_folder.read(folder)
 
 
+def test_side_by_side_a_mask_without_its_picture_is_no_picture(make_folder: MakeFolder) -> None:
+    folder = make_folder("1.png", "1_mask.png", "2.png", "4_mask.png", "5_mask.png", "5_mask_mask.png", "6_seg.png")
+    index = read(folder)
+    assert splits(index) == {}
+    assert [index.source.name(at) for at in range(len(index))] == ["1.png", "5_mask.png"]
+    assert [line.partition(" (or")[0].partition(" in .;")[0] for line in index.faults.lines] == [
+        "2.png: there is no mask 2_mask.png",
+        "6_seg.png: there is no mask 6_seg_mask.png",
+        "4_mask.png: there is no picture 4",
+    ]
+
+
 def test_zero_and_255_are_two_classes(make_masks: Callable[..., Path]) -> None:
     index = read(make_masks([0, 0, 255], [0, 0, 0], [0, 128, 255]))
     assert (index.class_names, index.notes) == (("background", "foreground"), (BINARY_NOTE,))
