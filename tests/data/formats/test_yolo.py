@@ -334,3 +334,12 @@ def test_real_set(real_set: Callable[..., Path], boxes_of: BoxesOf) -> None:
     assert all(ours[0] == theirs[0] and ours[1:] == pytest.approx(theirs[1:], abs=1.0) for ours, theirs in pairs)
     with pytest.raises(DataError, match=r"\d+ of 354 boxes .* bad.*\n.* 0 is no class number of yolo_seg_config\.yaml"):
         yolo.read(folder / "yolo_seg_config.yaml").faults.require_few()
+
+
+@pytest.mark.parametrize("yaml", [YAML, ""])
+def test_label_files_may_begin_with_a_byte_order_mark(make_yolo: MakeYolo, boxes_of: BoxesOf, yaml: str) -> None:
+    folder = make_yolo(f"\ufeff{BOX}\n", yaml)
+    (folder / "labels/val/2.txt").write_text(f"\ufeff{BOX}\n")
+    index = read(folder)
+    assert (index.format, index.faults.lines) == ("yolo", ())
+    assert [row[1:] for row in rounded(boxes_of(index, "images/train/1.jpg"))] == [EDGES[1:]]
