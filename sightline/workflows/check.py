@@ -1,7 +1,5 @@
 """Check: look at a whole data set before anything is trained on it, and say all that is wrong with it or odd."""
 
-import csv
-import io
 import re
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from sightline.data.figures import figures, task_name
 from sightline.data.findings import KINDS, Finding, errors, grouped
 from sightline.data.formats import WRITERS, read
 from sightline.data.formats.copying import finished, require_new
+from sightline.data.formats.csv_table import text_of_rows
 from sightline.data.index import Index
 from sightline.data.repairs import Change, repair
 from sightline.data.splits import read_splits
@@ -146,11 +145,9 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     # A table is one file, which is there at once; "." has no name of its own.
     lost = write(kept, out) if written == "csv" else finished(out.resolve(), lambda unfinished: write(kept, unfinished))
     changes = changes_of(out)
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(Change._fields)
-    table.writerows([*mended.changes, *(Change("format", index.format, "not written", line) for line in lost)])
-    write_atomic(changes, text.getvalue().encode())
+    unwritten = (Change("format", index.format, "not written", line) for line in lost)
+    text = text_of_rows([Change._fields, *mended.changes, *unwritten])
+    write_atomic(changes, text.encode(errors="backslashreplace"))
     again = look(out, written, progress=progress)
     return {
         "path": str(out),

@@ -11,7 +11,7 @@ further columns are left alone.
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     """One picture of a table."""
 
     line: int
-    """Of the file, from 1."""
+    """Of the file, from 1, in which it begins."""
     path: str
     """As written."""
     label: str
@@ -113,16 +113,13 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     if not path.is_file():
         raise DataError(f"{path} is not a file. A table with the columns path,label[,split] was expected.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        header = [name.strip() for name in lines.fieldnames or ()]
-        _require_columns(path, header)
-        lines.fieldnames = header
-        rows = [_row(path, lines.line_num, fields) for fields in lines]
+        text = path.read_bytes().decode("utf-8-sig")  # not as text, which takes a lone \r for a line break
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}). Save the table as UTF-8.") from error
-    except csv.Error as error:
-        raise DataError(f"{path} line {lines.line_num}: this is no CSV ({error}).") from error
+    lines = _records(path, text)
+    header = [name.strip() for name in next(lines, (1, []))[1]]
+    _require_columns(path, header)
+    rows = [_row(path, line, header, fields) for line, fields in lines]
     if not rows:
         raise DataError(f"{path} has a header and no rows.")
     _require_single(path, rows)
@@ -138,14 +135,40 @@ def write_rows(index: Index, path: Path, names: Mapping[int, str]) -> Path:
     """Write the annotations, in one line each, and splits of the pictures at the given positions of an index, under those names."""
     split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
     columns = COLUMNS if index.splits else COLUMNS[:2]
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    for position, name in names.items():
-        row = (name, index.annotations.summary(position, index.class_names), split_of.get(position, ""))
-        table.writerow(row[: len(columns)])
-    write_atomic(path, text.getvalue().encode())
+    summary = index.annotations.summary
+    rows = ((name, summary(at, index.class_names), split_of.get(at, "")) for at, name in names.items())
+    write_atomic(path, text_of_rows([columns, *(row[: len(columns)] for row in rows)]).encode())
     return path
+
+
+def text_of_rows(rows: Iterable[Sequence[str]]) -> str:
+    """The text of a table that is read again as it was.
+
+    >>> text_of_rows([("path", "label"), ("a, b.png", "cat")])
+    'path,label\\n"a, b.png",cat\\n'
+    """
+    text = io.StringIO(newline="")
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        # A lone \r is a line break for readers, and the writer of some versions of Python does not quote it.
+        (quoted if any("\r" in field for field in row) else plain).writerow(row)
+    return text.getvalue()
+
+
+def _records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The line in which each row begins, and its fields; raises `DataError` with that line. Empty lines are no rows."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{path} line {line}: this is no CSV ({error}).") from error
+        if fields is None:
+            return
+        if fields:
+            yield line, fields
 
 
 def _require_columns(path: Path, header: list[str]) -> None:
@@ -159,10 +182,11 @@ def _require_columns(path: Path, header: list[str]) -> None:
         raise DataError(f"{path} line 1: a column is named twice in {','.join(header)}.")
 
 
-def _row(path: Path, line: int, fields: dict[str | None, str | list[str] | None]) -> Row:
-    if None in fields or None in fields.values():
+def _row(path: Path, line: int, header: list[str], values: list[str]) -> Row:
+    if len(values) != len(header):
         raise DataError(f"{path} line {line}: it has more or fewer fields than the header. Quote fields with commas.")
-    name, label, split = (str(fields.get(column, "")) for column in COLUMNS)
+    fields = dict(zip(header, values, strict=True))
+    name, label, split = (fields.get(column, "") for column in COLUMNS)
     for column, value in (("path", name), ("label", label)):
         if not value.strip():
             raise DataError(f"{path} line {line}: the {column} is empty.")

@@ -62,7 +62,10 @@ def test_rows_without_a_split_are_in_none_and_counted(table: Callable[..., Path]
         ("path,label\n1.png,a\n1.png,b\n", r"line 3: 1\.png was listed before, in line 2"),
         ("path,label\n1.png,a,b\n", "line 2: it has more or fewer fields"),
         ("path,label\n1.png\n", "line 2: it has more or fewer fields"),
-        ('path,label\n"1.png,a\n', "line .: this is no CSV"),
+        ('path,label\n"1.png,a\n', "line 2: this is no CSV"),
+        ('path,label\n1.png,a\n\n"more/2.png,b\n5.png,c\n', "line 4: this is no CSV"),
+        (f"path,label\n1.png,a\nmore/2.png,{'b' * 2**17}b\n", "line 3: this is no CSV"),
+        ("path,label\n1.png,a\n\nmore/2.png,\n", "line 4: the label is empty"),
         ("path,label\n1.png,a\nmore/2.png,a\n", r"one class only \(a\)"),
     ],
 )
@@ -99,3 +102,13 @@ def test_pictures_that_are_no_files_lie_beside_the_table(tmp_path: Path, make_in
     again = read(tmp_path / "x.csv")
     assert [again.source.name(p) for p in range(2)] == ["x/train/000000.png", "x/val/000001.png"]
     assert (again.source.image(1) == index.source.image(1)).all()
+
+
+def test_names_with_any_line_break_come_back(tmp_path: Path) -> None:
+    names = ["a\rb.png", "c\nd.png", "e\r\nf.png", 'g"h.png', "i, j.png"]
+    (tmp_path / "table.csv").write_bytes(
+        csv_table.text_of_rows([("path", "label"), *((name, "x") for name in names)]).encode()
+    )
+    rows, _ = csv_table.read_rows(tmp_path / "table.csv")
+    assert [row.path for row in rows] == names
+    assert [row.line for row in rows][:2] == [2, 4], "a lone \\r begins a line for all readers"
