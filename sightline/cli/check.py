@@ -11,8 +11,9 @@ from sightline.cli.failures import paragraph
 from sightline.cli.options import Format, Json, Splits, Task
 from sightline.cli.output import duration, print_json, print_table
 from sightline.cli.progress import counting
+from sightline.data.counted import counted
 from sightline.errors import ConfigError
-from sightline.report.check_words import counted, counts, facts, headline, sentence, verdict
+from sightline.report.check_words import counts, facts, headline, sentence, verdict
 
 SHOWN = 3
 """Findings of a kind on the screen."""
@@ -100,7 +101,9 @@ def _print_fixed(result: dict[str, Any]) -> None:
         print("no repaired copy: what cannot be read cannot be repaired")
         return
     other = "" if fixed["format"] == result["format"] else f", {fixed['format']}"
-    there = f"{fixed['pictures']:,} pictures, {counted(fixed['changed'], 'change')} (listed in {fixed['changes']})"
+    there = (
+        f"{counted(fixed['pictures'], 'picture')}, {counted(fixed['changed'], 'change')} (listed in {fixed['changes']})"
+    )
     print(f"repaired copy: {fixed['path']}{other}: {there}; checked: {counted(fixed['errors'], 'error')}")
     for line in (*fixed["lost"], *fixed["left"]):
         print(f"    {line}")

@@ -10,6 +10,7 @@ import typer
 from sightline.cli.options import Json
 from sightline.cli.output import print_json
 from sightline.cli.progress import listening
+from sightline.data.counted import counted
 
 
 def convert(
@@ -51,9 +52,9 @@ def convert(
         print_json(asdict(result))
         return
     splits = ", ".join(f"{split} {count}" for split, count in result.splits.items())
-    print(f"{result.out}: {result.pictures} pictures as {result.format}{f' ({splits})' if splits else ''}")
+    print(f"{result.out}: {counted(result.pictures, 'picture')} as {result.format}{f' ({splits})' if splits else ''}")
     if result.left_out:
-        print(f"left out: {len(result.left_out)} faults of {result.data}, named above")
+        print(f"left out: {counted(len(result.left_out), 'fault')} of {result.data}, named above")
     for text in result.lost:
         print(f"not held: {text}")
     named = f" --format {shlex.quote(to)}" if to == "coco masks" else ""

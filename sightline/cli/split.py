@@ -10,6 +10,7 @@ import typer
 from sightline.cli.options import Format, Json
 from sightline.cli.output import print_json, print_table
 from sightline.cli.progress import listening
+from sightline.data.counted import counted
 
 CLASSES_SHOWN = 20
 """Rows of the table; with more classes, the rarest ones are shown."""
@@ -65,10 +66,13 @@ def split(
     print(f"{result.out}: {', '.join(f'{name} {count}' for name, count in result.splits.items())} pictures")
     if result.alike_groups:
         print(
-            f"{result.alike} pictures are copies of others or nearly so, in {result.alike_groups} groups that stay together"
+            f"{counted(result.alike, 'picture is a copy', 'pictures are copies')} of others or nearly so, in "
+            f"{counted(result.alike_groups, 'group that stays', 'groups that stay')} together"
         )
     if result.named_groups is not None:
-        print(f"{result.named_groups} groups by name; the largest group has {result.largest_group} pictures")
+        print(
+            f"{counted(result.named_groups, 'group')} by name; the largest group has {counted(result.largest_group, 'picture')}"
+        )
     print()
     rows = [(name, counts) for name, counts in result.classes.items() if any(counts.values())]
     if len(rows) < len(result.classes):

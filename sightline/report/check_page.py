@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.counted import counted
 from sightline.data.findings import Finding, grouped
 from sightline.data.index import Index
 from sightline.data.masks import Masks
@@ -21,7 +22,7 @@ from sightline.errors import ImageError
 from sightline.files import write_atomic
 from sightline.inference.draw import fitted
 from sightline.inference.mask_pictures import overlay
-from sightline.report.check_words import counted, counts, facts, headline, verdict
+from sightline.report.check_words import counts, facts, headline, verdict
 
 SIDE = 200
 """Longer side of a picture on the page, in pixels."""

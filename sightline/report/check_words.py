@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sightline.data.counted import counted
 from sightline.data.findings import sentence as told
 
 CLASSES_SHOWN = 20
@@ -16,7 +17,9 @@ def headline(result: Result) -> str:
     if "format" not in result:
         return f"{result['data']}: it cannot be read"
     classes = counted(len(result["class_names"]), "class", "classes")
-    return f"{result['data']}: {result['format']}, {result['task']}, {classes}, {result['pictures']:,} pictures"
+    return (
+        f"{result['data']}: {result['format']}, {result['task']}, {classes}, {counted(result['pictures'], 'picture')}"
+    )
 
 
 def verdict(result: Result) -> str:
@@ -68,18 +71,9 @@ def sentence(finding: Mapping[str, Any]) -> str:
     return told(" ".join(finding["where"].split()), " ".join(finding["what"].split()))
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """A number of things.
-
-    >>> counted(0, "error"), counted(1, "error"), counted(1200, "error")
-    ('no errors', '1 error', '1,200 errors')
-    """
-    shown = f"{count:,}" if count else "no"
-    return f"{shown} {one if count == 1 else many or one + 's'}"
-
-
 def _boxes(boxes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    special = [f"{boxes[key]:,} {key}" for key in ("crowds", "difficult") if boxes[key]]
+    crowds = [counted(boxes["crowds"], "crowd")] if boxes["crowds"] else []
+    special = [*crowds, *([f"{boxes['difficult']:,} difficult"] if boxes["difficult"] else [])]
     among = f" ({', '.join(special)})" if special else ""
     yield "boxes", f"{boxes['boxes']:,}{among}; in a picture {_spread(boxes['in_a_picture'])}"
     if boxes["boxes"]:

@@ -74,7 +74,7 @@ def test_from_coco_to_voc_to_yolo_to_coco(boxes: Path, tmp_path: Path) -> None:
     first = rows(read(boxes))
     voc = convert(boxes, tmp_path / "voc", "voc")
     assert voc.lost == (
-        "1 crowds are written as difficult, with an element iscrowd that other programs ignore.",
+        "1 crowd is written as difficult, with an element iscrowd that other programs ignore.",
         "Areas of outlines are not written: VOC has those of boxes only.",
         "The edges of 3 boxes are rounded to whole pixels.",
     )
@@ -82,8 +82,8 @@ def test_from_coco_to_voc_to_yolo_to_coco(boxes: Path, tmp_path: Path) -> None:
     assert_same(read(tmp_path / "voc"), first, pixels=0.5)
     yolo = convert(tmp_path / "voc", tmp_path / "yolo", "yolo")
     assert yolo.lost == (
-        "1 crowds are left out: YOLO has no sign for them.",
-        "1 difficult objects are written as ordinary ones.",
+        "1 crowd is left out: YOLO has no sign for them.",
+        "1 difficult object is written as an ordinary one.",
     )
     expected = {name: [(*row[:3], False, *row[4:]) for row in held if not row[2]] for name, held in first.items()}
     assert_same(read(tmp_path / "yolo"), expected, pixels=0.5)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sightline.data.annotation_faults import Concern
 from sightline.data.annotations import Objects, Places
+from sightline.data.counted import counted
 from sightline.data.decode import picture_size
 from sightline.data.formats.found import FoundPictures
 from sightline.data.index import Index
@@ -165,11 +166,14 @@ class Found(FoundPictures):
 
     def _say_counts(self, unplaced: int, rounded: int) -> None:
         if unplaced:
-            self.notes.append(f"{unplaced} boxes are left out with their pictures, which cannot be read.")
-        if rounded:
             self.notes.append(
-                f"{rounded} boxes reach over the edges of their pictures by {ROUNDING:g} px at most, and are cut there."
+                f"{counted(unplaced, 'box is left out with its picture', 'boxes are left out with their pictures')}, which cannot be read."
             )
+        if rounded:
+            reach = counted(
+                rounded, "box reaches over the edge of its picture", "boxes reach over the edges of their pictures"
+            )
+            self.notes.append(f"{reach} by {ROUNDING:g} px at most, and {'is' if rounded == 1 else 'are'} cut there.")
 
 
 def _has_area(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:

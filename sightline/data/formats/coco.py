@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.annotations import Objects
+from sightline.data.counted import counted
 from sightline.data.formats.boxes import Floats, Found
 from sightline.data.formats.coco_files import candidates, files_of
 from sightline.data.formats.coco_json import Entry, Tables, WrongError, called, read_files, write_files
@@ -61,7 +62,7 @@ def read(path: Path) -> Index:
     class_names, absent = read_files(found, files, bool, take, ids)
     if outlines:
         found.notes.append(
-            f"The outlines of {outlines} objects are not read; boxes are. For masks of them: --format {shlex.quote(MASKS)}."
+            f"The outlines of {counted(outlines, 'object')} are not read; boxes are. For masks of them: --format {shlex.quote(MASKS)}."
         )
     return found.index(NAME, class_names, _edges, *absent)
 
@@ -99,7 +100,7 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     write_files(path, tables, enumerate(index.class_names, start=1))
     written = objects.rows_of(copies.positions)
     difficult = int(objects.difficult[written].sum())
-    said = f"{difficult} difficult objects are written with `ignore`, which COCO's own tools overwrite."
+    said = f"{counted(difficult, 'difficult object is', 'difficult objects are')} written with `ignore`, which COCO's own tools overwrite."
     return (*copies.lost(), *([said] if difficult else []))
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.counted import counted
 from sightline.data.decode import picture_size
 from sightline.data.formats.coco_files import files_of
 from sightline.data.formats.coco_json import Entry, Tables, WrongError, read_files, write_files
@@ -65,9 +66,10 @@ def read(path: Path) -> Index:
         )
     looked_at = len(objects.number) + found.bad_objects
     index = found.with_annotations(NAME, Masks(objects.masks(names)), names, looked_at, "outlines")
-    over = [
-        f"{objects.over} outlines reach over the edges of their pictures by more than {OVERHANG:g} px, and are cut there."
-    ]
+    reach = counted(
+        objects.over, "outline reaches over the edge of its picture", "outlines reach over the edges of their pictures"
+    )
+    over = [f"{reach} by more than {OVERHANG:g} px, and {'is' if objects.over == 1 else 'are'} cut there."]
     return index.divided(index.splits, *absent, *found.notes, *(over if objects.over else []))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.counted import counted
 from sightline.data.decode import picture_size
 from sightline.data.formats.pictures import composed, is_picture, split_of, start_of
 from sightline.data.index import Index, Positions, natural_order
@@ -108,9 +109,9 @@ class Copies:
         """What of the pictures was not written as it was; ask after the iteration."""
         lost = unwritten(self.index)
         if self._renamed:
-            lost.append(
-                f"{len(self._renamed)} pictures have another name, since theirs was taken (first: {self._renamed[0]})."
-            )
+            one = "picture has another name, since its own"
+            several = "pictures have another name, since theirs"
+            lost.append(f"{counted(len(self._renamed), one, several)} was taken (first: {self._renamed[0]}).")
         return lost
 
     def _free_name(self, folder: Path, position: int) -> str:
@@ -181,7 +182,11 @@ def written_splits(index: Index) -> dict[str, Positions]:
 def unwritten(index: Index) -> list[str]:
     """A line on pictures that are in no split of a divided data set, which are not written."""
     left = len(index) - sum(len(held) for held in index.splits.values()) if index.splits else 0
-    return [f"{left} pictures are in no split and are not written."] if left else []
+    return (
+        [f"{counted(left, 'picture is in no split and is', 'pictures are in no split and are')} not written."]
+        if left
+        else []
+    )
 
 
 def numbered_anew(index: Index) -> list[str]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.counted import counted
 from sightline.data.formats.copying import require_new, unwritten, written_splits
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
@@ -165,7 +166,7 @@ def _lost(index: Index, coloured: int, written: NDArray[np.int64]) -> Iterator[s
     if not index.splits:
         yield "The data set has no splits; all of it is written as train."
     if coloured:
-        yield f"{coloured} pictures had colours; only their brightness is written."
+        yield f"{counted(coloured, 'picture')} had colours; only their brightness is written."
     highest = int(index.labels[written].max())
     if index.class_names != tuple(map(str, range(highest + 1))):
         names = ", ".join(f"{label} {name}" for label, name in enumerate(index.class_names[:_NAMED]))

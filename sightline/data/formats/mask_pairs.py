@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sightline.data.annotation_faults import AnnotationFaults, Concern
+from sightline.data.counted import counted
 from sightline.data.formats.pictures import (
     below,
     composed,
@@ -155,9 +156,13 @@ class Pairs:
                     kind="missing mask",
                 )
         if unlisted:
-            self.notes.append(f"{unlisted} pictures are in no list of a split and have no mask; they are left out.")
+            one = "picture is in no list of a split and has no mask; it is"
+            several = "pictures are in no list of a split and have no mask; they are"
+            self.notes.append(f"{counted(unlisted, one, several)} left out.")
         if undivided:
-            self.notes.append(f"{undivided} pictures with a mask are in no list of a split; they are in none.")
+            one = "picture with a mask is in no list of a split; it is"
+            several = "pictures with a mask are in no list of a split; they are"
+            self.notes.append(f"{counted(undivided, one, several)} in none.")
         for key, mask in masks.items():
             wanted = _picture_of(key) if folders.side_by_side else key
             self._fault(

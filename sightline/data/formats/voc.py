@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sightline.data.annotations import Objects
+from sightline.data.counted import counted
 from sightline.data.formats.boxes import Floats, Found
 from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.pictures import (
@@ -121,14 +122,18 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     lost = copies.lost()
     crowds = int(objects.crowd[rows].sum())
     if crowds:
-        lost.append(f"{crowds} crowds are written as difficult, with an element iscrowd that other programs ignore.")
+        lost.append(
+            f"{counted(crowds, 'crowd is', 'crowds are')} written as difficult, with an element iscrowd that other programs ignore."
+        )
     if not objects.areas_are_of_boxes(rows):
         lost.append("Areas of outlines are not written: VOC has those of boxes only.")
     uneven = int((objects.boxes[rows] != np.rint(objects.boxes[rows])).any(1).sum())
     if uneven:
-        lost.append(f"The edges of {uneven} boxes are rounded to whole pixels.")
+        lost.append(f"The edges of {counted(uneven, 'box', 'boxes')} are rounded to whole pixels.")
     if widened:
-        lost.append(f"{widened} boxes of a pixel or less are written as two pixels, the least that is not a point.")
+        one = "box of a pixel or less is"
+        several = "boxes of a pixel or less are"
+        lost.append(f"{counted(widened, one, several)} written as two pixels, the least that is not a point.")
     return tuple(lost)
 
 
@@ -260,7 +265,8 @@ def _add(
         folders = ", ".join(below(folder, found.root) for folder in pictures.folders)
         absent = f"there is no picture {file.stem}.jpg (or of another kind) in {folders}"
         reason = absent if picture is None else f"{below(picture, found.root)} is the picture of {seen[picture]} too"
-        found.bad_picture(f"{shown}: {reason}; its {len(objects)} boxes are left out.")
+        boxes = f"its {counted(len(objects), 'box is', 'boxes are')} left out" if objects else "it has no boxes"
+        found.bad_picture(f"{shown}: {reason}; {boxes}.")
         return
     seen[picture] = shown
     position = found.add_picture(below(picture, found.root), split, shown)

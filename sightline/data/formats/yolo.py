@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 
 from sightline.data.annotations import Objects
+from sightline.data.counted import counted
 from sightline.data.formats.boxes import Floats, Found
 from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.pictures import (
@@ -111,9 +112,11 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     write_atomic(path / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
     rows = objects.rows_of(copies.positions)
     crowds, difficult = int(objects.crowd[rows].sum()), int((objects.difficult & ~objects.crowd)[rows].sum())
+    one, several = "difficult object is written as an ordinary one", "difficult objects are written as ordinary ones"
+    written_as = counted(difficult, one, several)
     lost = {
-        f"{crowds} crowds are left out: YOLO has no sign for them.": crowds,
-        f"{difficult} difficult objects are written as ordinary ones.": difficult,
+        f"{counted(crowds, 'crowd is', 'crowds are')} left out: YOLO has no sign for them.": crowds,
+        f"{written_as}.": difficult,
         "Areas of outlines are not written: YOLO has those of boxes only.": not objects.areas_are_of_boxes(rows),
     }
     return (*copies.lost(), *(text for text, applies in lost.items() if applies))
@@ -254,9 +257,13 @@ class _Labels:
     def notes(self) -> Iterator[str]:
         """What was decided on the way."""
         if self.outlines:
-            yield f"{self.outlines} outlines are read as the boxes around them."
+            yield f"{counted(self.outlines, 'outline is read as the box around it', 'outlines are read as the boxes around them')}."
         if self.without:
-            yield f"{self.without} pictures have no label file: they count as pictures without objects."
+            one, several = (
+                "picture has no label file: it counts as one",
+                "pictures have no label file: they count as pictures",
+            )
+            yield f"{counted(self.without, one, several)} without objects."
 
     def _add_line(self, position: int, number: int, columns: list[str], place: str) -> None:
         numbers = [_number(column) for column in columns]

@@ -51,12 +51,12 @@ def test_around_all_formats(make_boxes: Callable[..., Index], tmp_path: Path) ->
     index = make_boxes(first, [], [(7.5, 8.5, 9.5, 10.5, 0)], splits={"train": [0, 1], "test": [2]})
     coco.write(index, tmp_path / "coco")
     said = voc.write(read(tmp_path / "coco"), tmp_path / "voc")
-    assert "1 crowds are written as difficult" in said[0]
+    assert "1 crowd is written as difficult" in said[0]
     assert_close(read(tmp_path / "voc"), index, pixels=0.5)
     lost = yolo.write(read(tmp_path / "voc"), tmp_path / "yolo")
     assert lost == (
-        "1 crowds are left out: YOLO has no sign for them.",
-        "1 difficult objects are written as ordinary ones.",
+        "1 crowd is left out: YOLO has no sign for them.",
+        "1 difficult object is written as an ordinary one.",
     )
     coco.write(read(tmp_path / "yolo"), tmp_path / "again")
     again = read(tmp_path / "again")
@@ -131,7 +131,7 @@ def test_equal_names_from_different_folders(
     found = {again.source.name(p).partition("/")[2]: again.annotations.target(p).labels.tolist() for p in range(2)}
     if format is voc:  # which has all pictures in one folder
         assert found == {"0.jpg": [0], "0_1.jpg": [1]}
-        assert said == ("1 pictures have another name, since theirs was taken (first: deeper/0.jpg is 0_1.jpg).",)
+        assert said == ("1 picture has another name, since its own was taken (first: deeper/0.jpg is 0_1.jpg).",)
     else:
         assert found == {"0.jpg": [0], "deeper/0.jpg": [1]}
         assert said == ()

@@ -278,7 +278,7 @@ def test_a_wrong_size(make_coco: MakeCoco, boxes_of: BoxesOf) -> None:
         "pixels (exchanged: boxes refer to the upright picture); its boxes are used as they are.",
     )
     assert boxes_of(index, "train2017/1.jpg")[1] == ("cat", 28, 5, 40, 9)
-    assert "1 boxes reach over the edges of their pictures by 1 px at most, and are cut there." in index.notes
+    assert "1 box reaches over the edge of its picture by 1 px at most, and is cut there." in index.notes
 
 
 def test_a_picture_that_cannot_be_read_has_the_size_that_is_given(make_coco: MakeCoco, boxes_of: BoxesOf) -> None:
@@ -396,7 +396,7 @@ def test_what_is_written_is_read_again(make_boxes: Callable[..., Index], boxes_o
     first = [(0, 0, 40, 30, 0), (1.25, 2.3, 3.4, 4.7, 2, 1), (5, 5, 9, 9, 2, 0, 1, 7.5)]
     index = make_boxes(first, [], [(7, 8, 9, 10, 0)], splits={"train": [0, 1], "val": [2]})
     (text,) = coco.write(index, tmp_path / "out")
-    assert text.startswith("1 difficult objects are written with `ignore`")
+    assert text.startswith("1 difficult object is written with `ignore`")
     again = read(tmp_path / "out")
     assert (again.class_names, sizes(again), again.faults.lines) == (("a", "b", "c"), {"train": 2, "val": 1}, ())
     for column in ("boxes", "labels", "crowd", "difficult", "areas", "offsets"):

@@ -213,7 +213,7 @@ def test_what_reaches_over_the_edge_is_cut_and_counted(make_coco: MakeCoco) -> N
     outside = [[-9, -9, 90, -9, 90, 90, -9, 90]]
     index = read(make_coco([{**ONE, "segmentation": outside}, {**ONE, "id": 8, "segmentation": SQUARE}]), "coco masks")
     assert (mask(index) == 1).all()
-    assert index.notes == ("1 outlines reach over the edges of their pictures by more than 1 px, and are cut there.",)
+    assert index.notes == ("1 outline reaches over the edge of its picture by more than 1 px, and is cut there.",)
 
 
 def test_a_picture_of_another_size_is_named_when_it_is_looked_at(make_coco: MakeCoco) -> None:
@@ -286,7 +286,7 @@ def test_without_a_name_boxes_are_read_and_the_way_to_masks_is_said(make_coco: M
     index = read(folder)
     assert index.format == "coco"
     assert (
-        index.notes[0] == "The outlines of 1 objects are not read; boxes are. For masks of them: --format 'coco masks'."
+        index.notes[0] == "The outlines of 1 object are not read; boxes are. For masks of them: --format 'coco masks'."
     )
     alone = read(folder / FILE, "coco masks")
     assert (alone.format, len(alone), alone.splits["train"].tolist()) == ("coco masks", 2, [0, 1])

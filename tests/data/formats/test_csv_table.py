@@ -82,7 +82,7 @@ def test_other_encodings_are_refused(table: Callable[..., Path]) -> None:
 def test_read_undoes_write(table: Callable[..., Path], tmp_path: Path, make_index: Callable[..., Index]) -> None:
     index = read(table('path,label,split\n1.png,"a, or b",train\nmore/2.png,c,\n"3, three.png",c,test\n'))
     for copy in (tmp_path / "set" / "copy.csv", tmp_path / "elsewhere" / "copy.csv"):
-        assert csv_table.write(index, copy) == ("1 pictures are in no split and are not written.",)
+        assert csv_table.write(index, copy) == ("1 picture is in no split and is not written.",)
         again = read(copy)
         assert again.class_names == index.class_names
         assert again.labels.tolist() == [0, 1]

@@ -96,7 +96,7 @@ def test_lists_of_splits(make_folder: MakeFolder, case: str) -> None:
     (folder / val).write_text(second)
     index = read(folder)
     assert splits(index) == {"train": ["images/1.jpg"], "val": ["images/2.jpg"]}
-    assert index.notes[-1] == "1 pictures are in no list of a split and have no mask; they are left out."
+    assert index.notes[-1] == "1 picture is in no list of a split and has no mask; it is left out."
     assert index.ignored == ()
 
 
@@ -105,7 +105,7 @@ def test_pictures_with_a_mask_in_no_list_are_counted(make_folder: MakeFolder) ->
     (folder / "splits/train.txt").write_text("1\n")
     index = read(folder)
     assert splits(index) == {"train": ["images/1.jpg"]}
-    assert "1 pictures with a mask are in no list of a split; they are in none." in index.notes
+    assert "1 picture with a mask is in no list of a split; it is in none." in index.notes
 
 
 def test_lists_that_are_wrong(make_folder: MakeFolder) -> None:

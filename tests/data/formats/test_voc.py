@@ -128,7 +128,7 @@ def test_one_slip_to_zero_does_not_move_the_others(make_voc: Set, boxes_of: Boxe
     index = read(make_voc({"1": xml(("cat", 0, 3, 10, 10)), "2": xml(("cat", 1, 3, 10, 10))}))
     assert boxes_of(index, "JPEGImages/1.jpg") == boxes_of(index, "JPEGImages/2.jpg") == [("cat", 0, 2, 10, 10)]
     assert index.faults.lines == ()
-    assert "1 boxes reach over the edges of their pictures by 1 px at most, and are cut there." in index.notes
+    assert "1 box reaches over the edge of its picture by 1 px at most, and is cut there." in index.notes
 
 
 def test_a_row_of_pixels_has_an_area_and_a_point_has_none(make_voc: Set, boxes_of: BoxesOf) -> None:
@@ -257,7 +257,7 @@ def test_one_picture_for_two_files(make_voc: Set) -> None:
     (folder / "JPEGImages/2.jpg").unlink()
     index = read(folder)
     assert index.faults.lines == (
-        "Annotations/2.xml: JPEGImages/1.jpg is the picture of Annotations/1.xml too; its 1 boxes are left out.",
+        "Annotations/2.xml: JPEGImages/1.jpg is the picture of Annotations/1.xml too; its 1 box is left out.",
     )
 
 
@@ -338,7 +338,7 @@ def test_what_is_written_is_read_again(make_boxes: Callable[..., Index], boxes_o
     first = [(0, 0, 40, 30, 0), (1, 2, 3, 4, 2, 1), (5, 5, 9, 9, 2, 0, 1)]
     index = make_boxes(first, [], [(7, 8, 9, 10, 0)], splits={"train": [0, 1], "val": [2]})
     assert voc.write(index, tmp_path / "out") == (
-        "1 crowds are written as difficult, with an element iscrowd that other programs ignore.",
+        "1 crowd is written as difficult, with an element iscrowd that other programs ignore.",
     )
     again = read(tmp_path / "out")
     assert (again.class_names, sizes(again), again.faults.lines) == (("a", "b", "c"), {"train": 2, "val": 1}, ())

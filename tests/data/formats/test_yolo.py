@@ -170,7 +170,7 @@ def test_layouts_without_a_description(
     assert (index.format, sizes(index), index.class_names) == ("yolo", {split: 3} if split else {}, ("2", "12"))
     assert rounded(boxes_of(index, picture.format("a"))) == [("12", *EDGES[1:])]
     assert "No file names the classes; they are called by their numbers." in index.notes
-    assert "1 pictures have no label file: they count as pictures without objects." in index.notes
+    assert "1 picture has no label file: it counts as one without objects." in index.notes
     write_text(tmp_path / "classes.txt", "".join(f"class {number}\n" for number in range(13)))
     assert read(tmp_path).class_names[12] == "class 12"
 
@@ -308,8 +308,8 @@ def test_what_is_written_is_read_again(make_boxes: Callable[..., Index], boxes_o
     first = [(0, 0, 40, 30, 0), (1.25, 2.3, 3.4, 4.7, 2, 1), (5, 5, 9, 9, 2, 0, 1, 7.5)]
     index = make_boxes(first, [], [(7, 8, 9, 10, 0)], splits={"train": [0, 1], "val": [2]})
     assert yolo.write(index, tmp_path / "out") == (
-        "1 crowds are left out: YOLO has no sign for them.",
-        "1 difficult objects are written as ordinary ones.",
+        "1 crowd is left out: YOLO has no sign for them.",
+        "1 difficult object is written as an ordinary one.",
         "Areas of outlines are not written: YOLO has those of boxes only.",
     )
     again = read(tmp_path / "out")
@@ -326,7 +326,7 @@ def test_real_set(real_set: Callable[..., Path], boxes_of: BoxesOf) -> None:
     index = yolo.read(folder / "yolo_config.yaml")
     assert (sizes(index), len(index.class_names)) == ({"train": 26, "val": 27}, 80)
     assert index.faults.lines == ()
-    assert "1 pictures have no label file: they count as pictures without objects." in index.notes
+    assert "1 picture has no label file: it counts as one without objects." in index.notes
     # The same boxes as in the JSON, crowds apart: those are in no label file.
     official = coco.read(folder)
     name = "images/train2017/000000000030.jpg"
