@@ -34,14 +34,14 @@ DETECTOR: dict[str, Any] = {
             "judging": {"samples": 64},
         },
     },
-    "training": {"epochs": 9, "batch_size": 4, "ema": 0.99},
+    "training": {"epochs": 8, "batch_size": 4, "ema": 0.99},
     "optimizer": {"lr": 1e-3},
     "boxes": {"mirror": 0.0, "crop": 0.0},
 }
 # The lecture's U-Net with a quarter of its channels.
 SEGMENTER: dict[str, Any] = {
     "model": {"name": "unet", "arguments": {"width": 16}},
-    "training": {"epochs": 5},
+    "training": {"epochs": 4},
     "optimizer": {"lr": 3e-3},
 }
 SHOWN = 30
