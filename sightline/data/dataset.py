@@ -72,6 +72,7 @@ class Samples(Dataset[Sample]):
         self.transform = transform
         self.seed = seed
         self.mix = mix
+        self._shrinks = isinstance(index.source, ShrinkingSource)  # once, not for each picture
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -109,7 +110,7 @@ class Samples(Dataset[Sample]):
         transform: Any = self._transform(epoch)
         source: Any = self.index.source
         label = int(self.index.labels[position])
-        if not (isinstance(transform, SizedTransform) and isinstance(source, ShrinkingSource)):
+        if not (self._shrinks and isinstance(transform, SizedTransform)):
             return transform(source.image(position)), label
         then: list[Transform] = []
 

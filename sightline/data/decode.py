@@ -100,8 +100,8 @@ def read_file(path: Path, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> b
 def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS, shrink: Shrink | None = None) -> Tensor:
     """The picture in `content` as (3, H, W) uint8 RGB.
 
-    `name` is what an error calls it. A JPEG comes out smaller where `shrink` says so, of sides that are rounded up, in as little as
-    half of the time; it is asked once, or never. Raises `ImageError`, with the reason, for everything that cannot be decoded whole.
+    `name` is what an error calls it. A JPEG comes out smaller where `shrink` says so, of sides that are rounded up; it is
+    asked once, or never. Raises `ImageError`, with the reason, for everything that cannot be decoded whole.
 
     >>> decode(b"P6 2 1 255 \\x01\\x02\\x03\\x04\\x05\\x06", "tiny.ppm").tolist()
     [[[1, 4]], [[2, 5]], [[3, 6]]]
@@ -176,7 +176,7 @@ def opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
 
 
 def _upright_jpeg(image: Image.Image, content: bytes, shrink: Shrink | None) -> Tensor | None:
-    """The pixels (H, W, 3) of a JPEG in grey or colour: those that Pillow finds, in two thirds of its time.
+    """The pixels (H, W, 3) of a JPEG in grey or colour: those that Pillow finds, sooner.
 
     None for anything else, and for what is damaged: Pillow knows what to say of it.
     """

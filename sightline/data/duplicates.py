@@ -15,8 +15,8 @@ from torch.nn import functional as F
 CELLS = 16
 """Cells a side of a thumbnail."""
 ALIKE = 0.996
-"""The correlation from which on two thumbnails are taken for the same scene: photographs that were halved or recompressed have 0.999,
-two handwritten digits 0.995 at most."""
+"""The correlation from which on two thumbnails are taken for the same scene: photographs that were halved or recompressed are above it,
+and hardly any two handwritten digits."""
 _FLAT = 4.0
 """Grey levels: a thumbnail with a lower standard deviation shows too little to be compared."""
 _ROWS = 1024

@@ -24,8 +24,8 @@ Crop = Literal["resized", "shift", "paper", "none"]
 CROPS: tuple[Crop, ...] = ("resized", "shift", "paper", "none")
 SLACK = 2
 """How many times larger than what the network sees a part must stay when its picture is decoded smaller. The decoder's way of shrinking
-differs from ours, by 0.9 of 255 levels in the mean then (1.6 without slack): less than half of what saving as a JPEG of quality 75 changes.
-The part begins up to half of a decoded pixel elsewhere, a quarter of one that is seen."""
+then differs from ours by less than half of what saving as a JPEG of quality 75 changes; a test says so. The part begins up to half of a
+decoded pixel elsewhere, a quarter of one that is seen."""
 Views = Literal[1, 10, "dense"]
 """What an evaluation shows of a picture: the centre, ten crops, or all of it; see `eval_transform`."""
 
@@ -238,10 +238,8 @@ class _ResizedCrop:
     def _cut(self, part: dict[str, int], height: int, image: Tensor) -> Tensor:
         shorter = height / image.shape[1]
         top, left, rows, columns = (round(part[name] / shorter) for name in ("top", "left", "height", "width"))
-        rows, columns = (
-            min(rows, image.shape[1] - top),
-            min(columns, image.shape[2] - left),
-        )  # both ends may be rounded up
+        # Both ends may have been rounded up.
+        rows, columns = min(rows, image.shape[1] - top), min(columns, image.shape[2] - left)
         cut: Tensor = F.resized_crop_image(image, top, left, rows, columns, [self.size, self.size], antialias=True)
         return cut
 

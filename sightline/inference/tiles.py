@@ -15,11 +15,12 @@ from sightline.models.unet import UNet
 from sightline.ops.images import mirrored
 
 TILE, OVERLAP = 1280, 512
-"""Side of a tile, and how much of it its neighbour has too at least, in pixels. An Inception-v3 is moved by what is 200 pixels away."""
+"""Side of a tile, and how much of it its neighbour has too at least, in pixels. An Inception-v3 is moved by what is far away."""
 LARGEST = TILE**2
 """Pixels of a picture up to which it is one piece: one or two gigabytes of maps."""
 _STEEPNESS = 8
-"""At a place that is 1/9 further from the end of one tile than from that of the other, the one counts 2.6 times as much."""
+"""The power of the distance that counts: a place an eighth further from the end of one tile than from that of the other counts 2.6 times
+as much in the one."""
 
 
 class Tiled(nn.Module):
