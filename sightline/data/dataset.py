@@ -72,7 +72,9 @@ class Samples(Dataset[Sample]):
         self.transform = transform
         self.seed = seed
         self.mix = mix
-        self._shrinks = isinstance(index.source, ShrinkingSource)  # once, not for each picture
+        each = [transform] if callable(transform) else transform
+        # Asked once, since it takes as long as reading a file.
+        self._shrinks = isinstance(index.source, ShrinkingSource) and all(isinstance(t, SizedTransform) for t in each)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -110,17 +112,17 @@ class Samples(Dataset[Sample]):
         transform: Any = self._transform(epoch)
         source: Any = self.index.source
         label = int(self.index.labels[position])
-        if not (self._shrinks and isinstance(transform, SizedTransform)):
-            return transform(source.image(position)), label
         then: list[Transform] = []
 
         def shrink(height: int, width: int) -> int:
+            times: int
             times, after = transform.for_size(height, width)
             then.append(after)
             return times
 
-        image = source.shrunk(position, shrink)
-        return (then[0] if then else transform)(image), label
+        image: Tensor = source.shrunk(position, shrink) if self._shrinks else source.image(position)
+        image = (then[0] if then else transform)(image)
+        return image, label
 
     def _transform(self, epoch: int) -> Callable[..., Any]:
         return self.transform if callable(self.transform) else self.transform[epoch]

@@ -206,8 +206,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
         raise ValueError(
             f"the pictures of a batch have one size; got {sorted(sizes)}: give them a transform that crops"
         )
+    images = [sample.image for sample in samples]
+    # Pictures lie in memory pixel by pixel, as decoders write them, or colour by colour; copying them as they lie is soonest done.
+    if images[0].stride(-3) == 1:
+        stacked = torch.stack([image.movedim(-3, -1) for image in images]).movedim(-1, -3)
+    else:
+        stacked = torch.stack(images)
     return Batch(
-        torch.stack([sample.image for sample in samples]),
+        stacked,
         tuple(sample.target for sample in samples),
         tuple(sample.index for sample in samples),
     )
@@ -217,7 +223,9 @@ def collate_padded(samples: Sequence[Sample], multiple: int = 32) -> Batch:
     """Samples of any sizes as a `Batch` padded at the right and bottom to the largest, and to a multiple of `multiple` pixels."""
     sizes = torch.tensor([sample.image.shape[1:] for sample in samples])
     height, width = (-(-int(side) // multiple) * multiple for side in sizes.amax(dim=0))
-    images = samples[0].image.new_zeros(len(samples), 3, height, width)
+    images = (
+        samples[0].image.new_zeros(len(samples), height, width, 3).movedim(-1, 1)
+    )  # pixel by pixel, as networks read them
     for image, sample in zip(images, samples, strict=True):
         image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
     originals = [sample.original_size for sample in samples]

@@ -92,7 +92,8 @@ class MemorySource:
         start = 0
         for position, image in images.items():
             self._starts[position], self._sizes[position] = start, image.shape[1:]
-            self._block[start : start + image.numel()].view(image.shape).copy_(image)
+            pixels = image.permute(1, 2, 0)  # as decoders write them, and as they are resized soonest
+            self._block[start : start + image.numel()].view(pixels.shape).copy_(pixels)
             start += image.numel()
 
     def __len__(self) -> int:
@@ -108,4 +109,4 @@ class MemorySource:
         if start < 0:
             return self.beneath.image(position)
         height, width = self._sizes[position].tolist()
-        return self._block[start : start + 3 * height * width].view(3, height, width)
+        return self._block[start : start + 3 * height * width].view(height, width, 3).permute(2, 0, 1)

@@ -240,8 +240,10 @@ class _ResizedCrop:
         top, left, rows, columns = (round(part[name] / shorter) for name in ("top", "left", "height", "width"))
         # Both ends may have been rounded up.
         rows, columns = min(rows, image.shape[1] - top), min(columns, image.shape[2] - left)
-        cut: Tensor = F.resized_crop_image(image, top, left, rows, columns, [self.size, self.size], antialias=True)
-        return cut
+        pixels = image.permute(1, 2, 0)[top : top + rows, left : left + columns]
+        # Without gaps between its rows a part is resized in half of the time, and stays as it lies: pixel by pixel, as decoders write.
+        resized: Tensor = F.resize_image(pixels.contiguous().permute(2, 0, 1), [self.size, self.size], antialias=True)
+        return resized
 
 
 class _Mirror:

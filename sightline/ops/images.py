@@ -26,11 +26,16 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     # One multiplication and one addition in place instead of two divisions and a subtraction.
     scale = torch.tensor([1.0 / (255.0 * s) for s in std], dtype=torch.float32, device=images.device)
     offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32, device=images.device)
-    flat = images.flatten(0, -4) if images.ndim > 4 else images
-    order = torch.channels_last if flat.ndim == 4 else torch.contiguous_format
-    floats = flat.to(torch.float32, memory_format=order)  # a copy, so the caller's bytes stay as they are
-    floats.mul_(scale[:, None, None]).add_(offset[:, None, None])
-    return floats.view(images.shape) if images.ndim > 4 else floats
+    if images.ndim == 3:
+        return images.to(torch.float32).mul_(scale[:, None, None]).add_(offset[:, None, None])
+    flat = images.flatten(0, -4)
+    # Bytes are put in order before they become floats, four times as long; in rows of pixels, not of three numbers, each operation
+    # runs several times as fast.
+    floats = flat.contiguous(memory_format=torch.channels_last).to(torch.float32)
+    count, _, height, width = floats.shape
+    rows = floats.permute(0, 2, 3, 1).view(count * height, width * len(mean))
+    rows.mul_(scale.repeat(width)).add_(offset.repeat(width))
+    return floats.view(images.shape)
 
 
 def blank_padding(images: Tensor, sizes: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from sightline.data.annotations import ClassLabels
 from sightline.data.dataset import Samples
 from sightline.data.index import Index
 from sightline.data.loader import EpochBatches, collate, epoch_order, equal_sizes, eval_loader, train_loader
-from sightline.data.sources import FileSource
-from sightline.data.transforms import Augmentation, train_transform
+from sightline.data.sources import FileSource, MemorySource, TensorSource
+from sightline.data.transforms import Augmentation, Crop, train_transform
 from sightline.errors import ConfigError, DataError, ImageError
 from sightline.structures import Batch, ClassificationTarget, Sample
 
@@ -150,6 +150,27 @@ def test_collate() -> None:
     odd = Sample(torch.zeros(3, 5, 5, dtype=torch.uint8), ClassificationTarget(0), 0)
     with pytest.raises(ValueError, match="pictures of a batch have one size"):
         collate([samples[0], odd])
+
+
+@pytest.mark.parametrize("crop", ["resized", "paper", "none"])
+def test_pictures_stay_as_decoders_write_them_until_they_are_a_batch(crop: Crop) -> None:
+    """Pixel by pixel, from the file or from memory: nothing is put in another order on the way, which would take longer than the crop."""
+    image = torch.randint(256, (40, 50, 3), dtype=torch.uint8).permute(2, 0, 1)
+    below = TensorSource(image[None], ["a"])
+    kept = MemorySource(below, {0: image})
+    assert torch.equal(kept.image(0), image)
+    assert kept.image(0).stride() == image.stride()
+    transform = train_transform(Augmentation(crop=crop, mirror=0.5), 24)
+    for seed in range(8):
+        torch.manual_seed(seed)
+        out = transform(image)
+        assert out.stride(0) == 1
+        torch.manual_seed(seed)
+        same = transform(image.contiguous())
+        assert torch.equal(out, same)
+        batches = [collate([Sample(one, ClassificationTarget(0), 0)] * 2).images for one in (out, same.contiguous())]
+        assert batches[0].is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(*batches)
 
 
 def pictures(*sizes: tuple[int, int]) -> list[Batch]:
