@@ -223,9 +223,8 @@ def collate_padded(samples: Sequence[Sample], multiple: int = 32) -> Batch:
     """Samples of any sizes as a `Batch` padded at the right and bottom to the largest, and to a multiple of `multiple` pixels."""
     sizes = torch.tensor([sample.image.shape[1:] for sample in samples])
     height, width = (-(-int(side) // multiple) * multiple for side in sizes.amax(dim=0))
-    images = (
-        samples[0].image.new_zeros(len(samples), height, width, 3).movedim(-1, 1)
-    )  # pixel by pixel, as networks read them
+    # Pixel by pixel, as networks read them.
+    images = samples[0].image.new_zeros(len(samples), height, width, 3).movedim(-1, 1)
     for image, sample in zip(images, samples, strict=True):
         image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
     originals = [sample.original_size for sample in samples]
