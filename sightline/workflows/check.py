@@ -120,7 +120,7 @@ def look(
 
 
 def _unreadable(path: Path, error: DataError) -> Looked:
-    where = place_of(str(error), path) if isinstance(error, ImageError) else str(path)
+    where = place_of(str(error), path) if isinstance(error, ImageError) else address_of(path) or str(path)
     return Looked(None, (Finding("unreadable data", where, str(error)),))
 
 

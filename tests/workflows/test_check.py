@@ -49,3 +49,8 @@ def test_the_broken_one_does_not(tmp_path: Path) -> None:
     (data / "train/cat/1.png").write_bytes(b"")
     with pytest.raises(DataError, match="1 of 17 pictures"):
         train(data, name="run", out=tmp_path, **CLASSIFICATION)
+
+
+def test_an_address_that_cannot_be_read_is_named_as_it_was_given() -> None:
+    (finding,) = check("http://127.0.0.1:9/birds")["findings"]
+    assert finding["where"] == "http://127.0.0.1:9/birds"
