@@ -160,7 +160,7 @@ def _alone(job: Path) -> Iterator[None]:
 
 
 def _require_own(job: Path, inputs: Sequence[str | Path]) -> None:
-    if job.exists() and (not job.is_dir() or (any(job.iterdir()) and not (job / "job.json").is_file() and _used(job))):
+    if job.exists() and (not job.is_dir() or (_used(job) and not (job / "job.json").is_file())):
         raise InputError(f"{job} holds something else than a job. Choose a new folder.")
     for given in inputs:
         if not is_sharded(given) and Path(given).is_dir() and job.resolve().is_relative_to(Path(given).resolve()):
