@@ -50,7 +50,9 @@ SETTLED = 0.7
 whole pictures: what normalises a batch of them is not what normalises a picture afterwards."""
 
 RATE_WITHOUT_NORM = 0.15
-"""Share of the usual learning rate for networks in which not every hidden layer has a batch norm."""
+"""Share of the usual learning rate for networks in which not every convolution has a batch norm."""
+RATE_WITHOUT_NORM_AT_END = 0.4
+"""The same where only hidden linear layers have none, as in VGG."""
 
 
 USUAL_MODEL = {"classification": "resnet18", "detection": "faster_rcnn --neck fpn", "segmentation": "unet"}
@@ -288,7 +290,7 @@ def _lr(config: RunConfig, batch_size: int) -> float:
     """
     share = batch_size / 256
     rate = 0.1 * share if config.optimizer.name == "sgd" else 4e-3 * math.sqrt(share)
-    rate *= 1.0 if _normalises(config.model) else RATE_WITHOUT_NORM
+    rate *= _rate_share(config.model)
     if config.model.weights != "none":
         rate *= 0.1
     elif config.model.backbone_weights != "none":
@@ -296,8 +298,8 @@ def _lr(config: RunConfig, batch_size: int) -> float:
     return float(f"{rate:.3g}")
 
 
-def _normalises(model: ModelConfig) -> bool:
-    """Whether every hidden layer has a batch norm: VGG's linear layers have none even where its convolutions do.
+def _rate_share(model: ModelConfig) -> float:
+    """Share of the usual learning rate: 1 where every hidden layer has a batch norm.
 
     Of a detector or a segmenter, every convolution of the classifier that it stands on.
     """
@@ -306,10 +308,13 @@ def _normalises(model: ModelConfig) -> bool:
     if not isinstance(network, Backbone):
         body = network.backbone.body if isinstance(network, FasterRCNN) else network.backbone
         kinds = [type(module) for module in body.modules()]
-        return kinds.count(nn.BatchNorm2d) >= kinds.count(nn.Conv2d)
-    kinds = [type(m) for n, m in network.named_modules() if n.partition(".")[0] not in network.auxiliary_parts]
-    hidden = kinds.count(nn.Conv2d) + kinds.count(nn.Linear) - 1  # the last one is the output
-    return kinds.count(nn.BatchNorm2d) >= hidden
+        linear = 0
+    else:
+        kinds = [type(m) for n, m in network.named_modules() if n.partition(".")[0] not in network.auxiliary_parts]
+        linear = kinds.count(nn.Linear) - 1  # the last one is the output
+    if kinds.count(nn.BatchNorm2d) < kinds.count(nn.Conv2d):
+        return RATE_WITHOUT_NORM
+    return RATE_WITHOUT_NORM_AT_END if linear else 1.0
 
 
 def check_processes(config: RunConfig, processes: int) -> None:
