@@ -18,8 +18,13 @@ LONG_EXAMPLES = {"sightline.workflows.train.train"}
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests from end to end come first: each takes long, and at the end all other processes would wait for the last of them."""
-    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    """Tests from end to end come first: each takes long, and at the end all other processes would wait for the last of them.
+
+    With them those that fork, which share what they are forked from as long as they run in one process.
+    """
+    items.sort(
+        key=lambda item: "end_to_end" not in item.path.parts and not hasattr(getattr(item, "module", None), "Forked")
+    )
     for item in items:
         if item.name in LONG_EXAMPLES:
             item.add_marker(pytest.mark.slow)

@@ -1,15 +1,13 @@
 """A run killed with SIGKILL in the middle of an epoch and resumed ends with the bits of the run that was never killed."""
 
-import contextlib
 import functools
 import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from benchmarks.range_server import serving
 from sightline.cli.main import main
 from sightline.data.samples import write_scenes
 from sightline.workflows.shard import shard
+from tests.forked import Forked
 from tests.workflows.discs import DETECTOR as SMALL
 from tests.workflows.discs import write_discs
 
@@ -29,6 +28,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = {
     "training.batch_size": 16,
     "training.log_every": 1,
+    "training.precision": "float32",
     "training.ema": 0.9,
     "model.arguments.stem": "imagenet",
     "augmentation.mixup": 0.2,
@@ -52,50 +52,28 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def command(*arguments: object, processes: int) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-m", "sightline", "train", *map(str, arguments), "--processes", str(processes), "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
-    )
+def command(*words: object, processes: int = 1) -> Forked:
+    return Forked(partial(main, ["train", *map(str, words), "--json"]), processes)
 
 
-def alone(*arguments: object) -> None:
-    """The same for one process, in this one, which has loaded torch already."""
-    assert main(["train", *map(str, arguments), "--json"]) == 0
-
-
-def train(data: Path | str, out: Path, name: str, *, workers: int, processes: int) -> subprocess.Popen[bytes]:
+def words_of_training(data: Path | str, out: Path, name: str, workers: int) -> list[object]:
     settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **GOOGLENET, "data.workers": workers}.items()]
-    return command(data, "--name", name, "--out", out, "--epochs", 3, *settings, processes=processes)
+    return [data, "--name", name, "--out", out, "--epochs", 3, *settings]
 
 
-def finish(process: subprocess.Popen[bytes], code: int = 0) -> dict[str, object]:
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == code, err.decode()
-    result: dict[str, object] = json.loads(out) if out else {}
-    return result
+def finish(command: Forked, code: int = 0) -> None:
+    assert command.wait() == code, command.said("err")
 
 
-def wait_for_step(run: Path, step: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_step(run: Path, step: int, command: Forked) -> None:
     limit = time.monotonic() + 200
     while time.monotonic() < limit:
         log = run / "log.jsonl"
         if log.exists() and any(f'"step": {step},' in line for line in log.read_text().splitlines()):
             return
-        assert process.poll() is None, process.communicate()[1].decode()
+        assert not command.ended, command.said("err")
         time.sleep(0.01)
     raise AssertionError(f"step {step} was not reached")
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below one; torchrun puts its children into sessions of their own."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    below = [child for child, parent in parents.items() if parent == pid]
-    return below + [deeper for child in below for deeper in descendants(child)]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +83,7 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     @functools.cache
     def run(processes: int) -> Path:
         out = tmp_path_factory.mktemp("whole")
-        finish(train(pictures, out, "whole", workers=0, processes=processes))
+        finish(command(*words_of_training(pictures, out, "whole", 0), processes=processes))
         return out / "whole"
 
     return run
@@ -120,19 +98,17 @@ def same_weights(run: Path, other: Path, *names: str) -> None:
         assert len(load_file(files[0])) > 50
 
 
-def kill_at(step: int, cut: subprocess.Popen[bytes], run: Path) -> None:
+def kill_at(step: int, cut: Forked, run: Path) -> None:
     wait_for_step(run, step, cut)
-    for pid in (cut.pid, *descendants(cut.pid)):
-        os.kill(pid, signal.SIGKILL)
-    cut.communicate()
+    cut.kill()
     steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert step <= max(steps) < 18, "the run was to be killed before its end"  # 6 steps an epoch
 
 
 def test_kill_and_resume_with_workers(pictures: Path, tmp_path: Path, whole: Callable[[int], Path]) -> None:
-    cut = train(pictures, tmp_path, "cut", workers=2, processes=1)
+    cut = command(*words_of_training(pictures, tmp_path, "cut", 2))
     kill_at(8, cut, tmp_path / "cut")
-    finish(command("--resume", tmp_path / "cut", processes=1))
+    finish(command("--resume", tmp_path / "cut"))
     same_weights(whole(1), tmp_path / "cut", "last", "best")
 
 
@@ -140,16 +116,15 @@ def test_term_saves_within_the_epoch_and_says_how_to_go_on(
     pictures: Path, tmp_path: Path, whole: Callable[[int], Path]
 ) -> None:
     """What goes on is then killed, and goes on again."""
-    cut = train(pictures, tmp_path, "cut", workers=0, processes=1)
+    cut = command(*words_of_training(pictures, tmp_path, "cut", 0))
     wait_for_step(tmp_path / "cut", 3, cut)
     cut.terminate()
-    _, err = cut.communicate(timeout=60)
-    assert cut.returncode == 1
-    assert "--resume" in err.decode()
+    finish(cut, code=1)
+    assert "--resume" in cut.said("err")
     saved = sorted(path.name for path in (tmp_path / "cut" / "state").iterdir())
     assert int(saved[-1].removeprefix("step-")) % 6 != 0, "the state is of the step at which it stopped"
-    kill_at(9, command("--resume", tmp_path / "cut", processes=1), tmp_path / "cut")
-    finish(command("--resume", tmp_path / "cut", processes=1))
+    kill_at(9, command("--resume", tmp_path / "cut"), tmp_path / "cut")
+    finish(command("--resume", tmp_path / "cut"))
     same_weights(whole(1), tmp_path / "cut", "last", "best")
 
 
@@ -157,10 +132,10 @@ def test_kill_and_resume_on_shards_at_an_address(pictures: Path, tmp_path: Path)
     shard(pictures, tmp_path / "shards", pictures=40)
     with serving(tmp_path) as server:
         data = f"{server.address}/shards"
-        finish(train(data, tmp_path, "whole", workers=0, processes=1))
-        cut = train(data, tmp_path, "cut", workers=2, processes=1)
+        finish(command(*words_of_training(data, tmp_path, "whole", 0)))
+        cut = command(*words_of_training(data, tmp_path, "cut", 2))
         kill_at(8, cut, tmp_path / "cut")
-        finish(command("--resume", tmp_path / "cut", processes=1))
+        finish(command("--resume", tmp_path / "cut"))
     same_weights(tmp_path / "whole", tmp_path / "cut", "last", "best")
 
 
@@ -186,6 +161,7 @@ QUICK_TRAINING = {
     "data.image_size": 64,
     "training.batch_size": 4,
     "training.log_every": 1,
+    "training.precision": "float32",
     "optimizer.lr": 0.001,
 }
 
@@ -240,7 +216,7 @@ def test_one_and_two_processes_agree_on_a_detector(
         "boxes.scale": "[1.0, 1.0]",
         "boxes.crop": 0.0,  # all pictures of one size: padding would be another where batches are
     }
-    alone(*detector_words(discs, tmp_path, "1", 0, 2, more))
+    finish(command(*detector_words(discs, tmp_path, "1", 0, 2, more)))
     finish(command(*detector_words(discs, tmp_path, "2", 0, 2, more), processes=2))
     one_and_two_agree(tmp_path)
 
@@ -257,13 +233,13 @@ SEGMENTER = {
 def test_a_segmenter_resumes_to_the_same_bits_and_one_and_two_processes_agree(tmp_path: Path) -> None:
     """Killed with two workers; then, from its weights and with their statistics left alone, the first ten losses agree to 1e-4."""
     data = write_scenes(tmp_path / "masks", counts={"train": 24, "val": 3}, masks=True)
-    alone(*detector_words(data, tmp_path, "whole", 0, more=SEGMENTER))
+    finish(command(*detector_words(data, tmp_path, "whole", 0, more=SEGMENTER)))
     cut = command(*detector_words(data, tmp_path, "cut", 2, more=SEGMENTER), processes=1)
     kill_at(8, cut, tmp_path / "cut")
-    finish(command("--resume", tmp_path / "cut", processes=1))
+    finish(command("--resume", tmp_path / "cut"))
     same_weights(tmp_path / "whole", tmp_path / "cut", "last")
     more = {**SEGMENTER, "training.freeze_norm": "true", "model.weights": tmp_path / "whole"}
-    alone(*detector_words(data, tmp_path, "1", 0, 2, more))
+    finish(command(*detector_words(data, tmp_path, "1", 0, 2, more)))
     finish(command(*detector_words(data, tmp_path, "2", 0, 2, more), processes=2))
     one_and_two_agree(tmp_path)
 
@@ -272,12 +248,12 @@ def test_one_and_two_processes_agree(pictures: Path, tmp_path: Path) -> None:
     """The same global batches: with batch statistics left alone the first ten losses agree to 1e-4."""
     # A network without dropout, which each process draws for itself.
     settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
-    alone(pictures, "--name", "start", "--out", tmp_path, "--epochs", 1, *settings)
+    finish(command(pictures, "--name", "start", "--out", tmp_path, "--epochs", 1, *settings))
     # Frozen statistics are for networks that have some: without, an untrained one multiplies any rounding step by step.
     frozen = {"training.freeze_norm": "true", "model.weights": tmp_path / "start", "training.batch_size": 8}
     settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **frozen}.items()]
     words = (pictures, "--out", tmp_path, "--epochs", 1, *settings, "--name")
-    alone(*words, "1")
+    finish(command(*words, "1"))
     finish(command(*words, "2", processes=2))
     one_and_two_agree(tmp_path)
 
@@ -285,18 +261,17 @@ def test_one_and_two_processes_agree(pictures: Path, tmp_path: Path) -> None:
 def test_a_process_that_is_killed_is_named_by_the_other_and_the_run_goes_on(
     pictures: Path, tmp_path: Path, whole: Callable[[int], Path]
 ) -> None:
-    cut = train(pictures, tmp_path, "cut", workers=0, processes=2)
+    cut = command(*words_of_training(pictures, tmp_path, "cut", 0), "--processes", 2)  # torchrun starts the two
     wait_for_step(tmp_path / "cut", 8, cut)
     ranks = {}
-    for pid in descendants(cut.pid):
+    for pid in cut.pids:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         ranks.update({int(v.removeprefix(b"RANK=")): pid for v in variables if v.startswith(b"RANK=")})
     os.kill(ranks[1], signal.SIGKILL)
-    out, err = cut.communicate(timeout=120)
-    assert cut.returncode != 0
-    assert "bug" not in err.decode()
-    assert "Traceback" not in err.decode()
-    assert "Another process of this training ended" in err.decode().replace("\n", " ")
-    assert "Another process" in json.loads(out)["error"]
+    assert cut.wait(120) != 0
+    assert "bug" not in cut.said("err")
+    assert "Traceback" not in cut.said("err")
+    assert "Another process of this training ended" in cut.said("err").replace("\n", " ")
+    assert "Another process" in json.loads(cut.said("out"))["error"]
     finish(command("--resume", tmp_path / "cut", processes=2))
     same_weights(whole(2), tmp_path / "cut", "last", "best")
