@@ -20,6 +20,7 @@ from sightline.data.formats import (
     voc,
     yolo,
 )
+from sightline.data.formats.pictures import folders_in
 from sightline.data.index import Index
 from sightline.data.masks import Masks
 from sightline.errors import ConfigError, DataError, UnknownNameError
@@ -74,21 +75,23 @@ TASKS = {
 """What the formats are for that have more than a class for each picture."""
 
 _RECOGNISES: dict[str, Callable[[Path], bool]] = {
+    "coco": coco.recognises,
+    "voc": voc.recognises,
+    "yolo": yolo.recognises,
+    "mask folder": mask_folder.recognises,
     "csv": csv_table.recognises,
     "parquet": parquet.recognises,
     "idx": idx.recognises,
     "ilsvrc": ilsvrc.recognises,
     "image folder": image_folder.recognises,
 }
-"""Those with a class for each picture, in the order in which they are tried."""
+"""Whether a path is of the format; it may be of several, which are named in this order."""
 
-_RECOGNISES_FIRST: dict[str, Callable[[Path], bool]] = {
-    "coco": coco.recognises,
-    "voc": voc.recognises,
-    "yolo": yolo.recognises,
-    "mask folder": mask_folder.recognises,
-}
-"""Those with boxes or masks. They are tried first, since their folders of pictures look like classes; one path may fit several."""
+_MADE_OF_FOLDERS = {*TASKS, ilsvrc.NAME}
+"""Formats whose own folders of pictures look like classes: where one of them fits, an image folder is not meant."""
+
+_LEVELS, _FOLDERS = 2, 20
+"""How far down, and into how many folders of a level, a data set is looked for where the path given holds none."""
 
 _LOOKED_FOR = (
     "a folder with train/val/test folders of class folders, a folder of class folders, a .csv file with the columns "
@@ -105,7 +108,7 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
 
     An address is one of shards.
 
-    Raises `DataError` when nothing is there or nothing fits, `ConfigError` when several formats of boxes or masks do,
+    Raises `DataError` when nothing is there or nothing fits, `ConfigError` when several formats do,
     `UnknownNameError` for a format that there is not.
     """
     if format is not None and format not in FORMATS:
@@ -119,38 +122,69 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
     if not path.exists():
         raise DataError(f"{path} does not exist. Expected a data set: {_LOOKED_FOR}.")
     format = format or recognised(path, task)
-    if format is None:
-        raise DataError(f"{path} is no data set that Sightline knows. It looked for {_LOOKED_FOR}.{_hint(path)}")
-    return FORMATS[format](path)
+    if format is not None:
+        return FORMATS[format](path)
+    raise DataError(f"{_why_not(path)}{_hint(path)}")
 
 
 def recognised(path: Path, task: str | None = None) -> str | None:
-    """The name of the format that fits, one for the `task` if there is one with boxes or masks for it; None where nothing fits.
+    """The name of the format that fits, one for the `task` if there is one for it; None where nothing fits.
 
     Raises `ConfigError` when which one is meant cannot be told, `UnknownNameError` for a task that there is not.
     """
     if task is not None and task not in {"classification", *TASKS.values()}:
         raise UnknownNameError("task", task, ["classification", *dict.fromkeys(TASKS.values())])
-    if shards.is_sharded(path):
-        return shards.NAME
-    first = _RECOGNISES_FIRST | ({"coco masks": coco.recognises} if task == "segmentation" else {})
-    fitting = [name for name, fits in first.items() if fits(path)]
-    fitting = [name for name in fitting if TASKS[name] == task] or fitting
+    fitting = _fitting(path, task)
+    fitting = [name for name in fitting if TASKS.get(name, "classification") == task] or fitting
     if len(fitting) > 1:
-        tasks = {TASKS[name] for name in fitting}
-        names = [f"{name} ({TASKS[name]})" if len(tasks) > 1 else name for name in fitting]
+        tasks = {TASKS.get(name, "classification") for name in fitting}
+        names = [f"{name} ({TASKS.get(name, 'classification')})" if len(tasks) > 1 else name for name in fitting]
         flags = " or ".join(f"--format {shlex.quote(name)}" for name in fitting)
         raise ConfigError(f"{path} can be read as {' and as '.join(names)}. Say which with {flags}.")
-    return fitting[0] if fitting else next((name for name, fits in _RECOGNISES.items() if fits(path)), None)
+    return fitting[0] if fitting else None
+
+
+def _fitting(path: Path, task: str | None = None) -> list[str]:
+    """The names of all formats that a path may be meant as."""
+    if shards.is_sharded(path):
+        return [shards.NAME]
+    fitting = [name for name, fits in _RECOGNISES.items() if fits(path)]
+    if not _MADE_OF_FOLDERS.isdisjoint(fitting):
+        fitting = [name for name in fitting if name != image_folder.NAME]
+    return [*fitting, "coco masks"] if task == "segmentation" and coco.NAME in fitting else fitting
+
+
+def _why_not(path: Path) -> str:
+    """What keeps a path, which is there, from being read."""
+    if not path.is_dir() or not image_folder.holds_pictures(path):
+        return f"{path} is no data set that Sightline knows. It looked for {_LOOKED_FOR}.{_held(path)}"
+    try:
+        classes = ", ".join(image_folder.read(path).class_names)
+    except DataError as error:
+        return str(error)
+    return (
+        f"{path} holds pictures in the folders {classes}, which are called like splits, and nothing says of which class a picture is. "
+        f"Expected folders of classes in them, or a table. If these are the classes: --format {shlex.quote(image_folder.NAME)}."
+    )
 
 
 def _hint(path: Path) -> str:
+    """What to give instead: a table in the folder, or a data set further down, as of an archive that holds a folder."""
+    tables = sorted(path.glob("*.csv")) if path.is_dir() else []
+    hint = f" There is a table in it: give its path, {tables[0]}." if tables else ""
+    level = [path]
+    for _ in range(_LEVELS):
+        level = [inner for folder in level for inner in folders_in(folder).values()][:_FOLDERS]
+        for folder in level:
+            if fitting := _fitting(folder):
+                return f"{hint} Further down there is a data set ({' or '.join(fitting)}): give its path, {folder}."
+    return hint
+
+
+def _held(path: Path) -> str:
     if path.is_file():
         return f" It is a file with the ending {path.suffix!r}."
     if not path.is_dir():
         return " It is neither a file nor a folder."
-    tables = sorted(path.glob("*.csv"))
-    if tables:
-        return f" There is a table in it: give its path, {tables[0]}."
     names = sorted(entry.name for entry in path.iterdir())
     return f" It holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}." if names else " It is empty."

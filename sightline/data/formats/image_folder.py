@@ -4,8 +4,8 @@
     DATA/val/cat/2.jpg       or     DATA/cat/2.jpg        (one folder of classes; splits are made later)
     DATA/test/dog/3.jpg             DATA/dog/3.jpg
 
-`training` is read as `train`, `valid` and `validation` as `val`, `testing` as `test`. Pictures may lie deeper inside a class folder.
-Class names are the folders' names in natural order, over all splits together.
+`training` is read as `train`, `valid`, `validation` and `dev` as `val`, `testing`, `eval` and `evaluation` as `test`. Pictures may lie
+deeper inside a class folder. Class names are the folders' names in natural order, over all splits together.
 """
 
 import os
@@ -17,7 +17,7 @@ import numpy as np
 
 from sightline.data.annotations import ClassLabels
 from sightline.data.formats.copying import Copies, numbered_anew, require_new, require_plain_names
-from sightline.data.formats.pictures import entries, is_picture
+from sightline.data.formats.pictures import entries, is_hidden, is_picture
 from sightline.data.index import SPLIT_ALIASES, SPLITS, Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
@@ -29,8 +29,27 @@ _LONGEST = 255
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder with class folders that hold pictures."""
-    return path.is_dir() and any(is_picture(entry.name) for entry in _walk(path) if entry.is_file())
+    """Whether `path` is a folder in which two class folders, of all splits together, hold pictures.
+
+    Folders that are called like splits, all of them, are none of classes.
+    """
+    if not path.is_dir():
+        return False
+    splits = [folder for _, folder in _split_folders(path)]
+    classes = (
+        entry.name
+        for folder in splits or [path]
+        for entry in entries(folder)
+        if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name) and holds_pictures(Path(entry.path))
+    )
+    first = next(classes, "")
+    others = (name for name in classes if name != first)
+    return any(splits or not {first.lower(), name.lower()} <= SPLIT_ALIASES.keys() for name in others)
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether there is a picture in the folder `path`, at any depth."""
+    return any(is_picture(entry.name) for entry in _walk(path) if entry.is_file())
 
 
 def read(path: Path) -> Index:
@@ -95,7 +114,7 @@ class Found:
         """Take the class folders of one split, and what is in them."""
         classes = self.class_folders.setdefault(split, [])
         for entry in entries(folder):
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
                 if not _is_text(entry.name):
                     raise DataError(f"{_shown(entry.path)}: the class's name is not UTF-8 text. Rename the folder.")
                 classes.append(entry.name)
@@ -193,14 +212,18 @@ class Found:
 def split_folders(root: Path) -> dict[str, Path]:
     """Split -> its folder, for folders that are named like splits and hold folders; in the splits' order."""
     folders: dict[str, Path] = {}
+    for split, folder in _split_folders(root):
+        if split in folders:
+            raise DataError(f"{root} has two folders for one split: {folders[split].name} and {folder.name}. Keep one.")
+        folders[split] = folder
+    return {split: folders[split] for split in SPLITS if split in folders}
+
+
+def _split_folders(root: Path) -> Iterator[tuple[str, Path]]:
     for entry in entries(root):
         split = SPLIT_ALIASES.get(entry.name.lower())
-        if split is None or not entry.is_dir() or not any(inner.is_dir() for inner in entries(Path(entry.path))):
-            continue
-        if split in folders:
-            raise DataError(f"{root} has two folders for one split: {folders[split].name} and {entry.name}. Keep one.")
-        folders[split] = Path(entry.path)
-    return {split: folders[split] for split in SPLITS if split in folders}
+        if split and entry.is_dir() and any(inner.is_dir() for inner in entries(Path(entry.path))):
+            yield split, Path(entry.path)
 
 
 def _walk(folder: Path, skipped: Callable[[os.DirEntry[str], str], None] | None = None) -> Iterator[os.DirEntry[str]]:

@@ -63,6 +63,11 @@ def is_picture(name: str) -> bool:
     return (ending in READ_ENDINGS or ending in UNREAD_ENDINGS) and not name.startswith(".")
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is for programs only: macOS adds a folder of its own to archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def composed(name: str) -> str:
     """A name in the form in which names are compared."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
@@ -93,7 +98,7 @@ def folders_in(folder: Path) -> dict[str, Path]:
         return {}
     try:
         with os.scandir(folder) as found:
-            names = sorted(entry.name for entry in found if entry.is_dir() and not entry.name.startswith("."))
+            names = sorted(entry.name for entry in found if entry.is_dir() and not is_hidden(entry.name))
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
     return {name.lower(): folder / name for name in names}
@@ -102,7 +107,7 @@ def folders_in(folder: Path) -> dict[str, Path]:
 def pictures_below(folder: Path) -> Iterator[Path]:
     """Every picture in a folder and the folders in it, in natural order; links to folders are not followed."""
     for entry in entries(folder):
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+        if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
             yield from pictures_below(Path(entry.path))
         elif is_picture(entry.name):
             yield Path(entry.path)

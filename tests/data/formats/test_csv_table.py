@@ -55,8 +55,8 @@ def test_rows_without_a_split_are_in_none_and_counted(table: Callable[..., Path]
         ("path,label\n1.png,a\nmore/2.png,\n", "line 3: the label is empty"),
         ("path,label\n1.png,a\n ,b\n", "line 3: the path is empty"),
         (
-            "path,label,split\n1.png,a,train\nmore/2.png,b,dev\n",
-            "line 3: unknown split 'dev'; expected one of train, training, val",
+            "path,label,split\n1.png,a,train\nmore/2.png,b,holdout\n",
+            "line 3: unknown split 'holdout'; expected one of train, training, val",
         ),
         ("path,label\n1.png,a\n4.png,b\n5.png,b\n", r"line 3: there is no file 4\.png \(and 1 more lines.*relative to"),
         ("path,label\n1.png,a\n1.png,b\n", r"line 3: 1\.png was listed before, in line 2"),

@@ -37,12 +37,17 @@ def test_splits_and_classes(make_folder: MakeFolder) -> None:
     assert index.notes == ("The val split has no pictures of b 10.", "The test split has no pictures of b 9.")
 
 
-def test_other_names_of_splits(make_folder: MakeFolder, tmp_path: Path) -> None:
-    names = ("Training/a/1.png", "Training/b/1.png", "validation/a/1.png", "testing/b/1.png", "eval/a/1.png")
+@pytest.mark.parametrize("val", ["valid", "validation", "Dev"])
+@pytest.mark.parametrize("test", ["testing", "eval", "Evaluation"])
+def test_other_names_of_splits(make_folder: MakeFolder, val: str, test: str) -> None:
+    names = ("Training/a/1.png", "Training/b/1.png", f"{val}/a/1.png", f"{test}/b/1.png", "more/a/1.png")
     index = read(make_folder(*names))
     assert {name: len(held) for name, held in index.splits.items()} == {"train": 2, "val": 1, "test": 1}
     assert index.class_names == ("a", "b")
-    assert index.ignored == ("eval: it lies beside the folders Training, validation, testing",)
+    assert index.ignored == (f"more: it lies beside the folders Training, {val}, {test}",)
+
+
+def test_a_class_called_like_a_split(make_folder: MakeFolder, tmp_path: Path) -> None:
     # A class that is called so, without folders in it, is still a class, also after writing.
     index = read(make_folder("training/1.png", "b/1.png", root="classes"))
     image_folder.write(index, tmp_path / "out")

@@ -157,3 +157,59 @@ def test_boxes_and_masks_of_the_same_pictures_are_both_named(make_folder: MakeFo
 @pytest.mark.parametrize("name", ["isbi2012_em", "nuclei_dsb2018_sub"])
 def test_real_sets_of_masks(real_set: Callable[..., Path], name: str) -> None:
     assert read(real_set(name, "seg")).format == "mask folder"
+
+
+IDX = "t10k-images-idx3-ubyte.gz"
+
+
+@pytest.mark.parametrize(("file", "format"), [(IDX, "idx"), ("data/train-00000-of-00001.parquet", "parquet")])
+def test_files_beside_class_folders_are_asked_about(make_folder: MakeFolder, file: str, format: str) -> None:
+    folder = make_folder("train/cat/1.png", "train/dog/2.png")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).touch()
+    both = (
+        rf"can be read as {format} and as image folder\. Say which with --format {format} or --format 'image folder'\."
+    )
+    with pytest.raises(ConfigError, match=both):
+        read(folder)
+    with pytest.raises(ConfigError, match=both):
+        read(folder, task="classification")
+    assert read(folder, "image folder").class_names == ("cat", "dog")
+
+
+def test_folders_of_one_class_do_not_compete(make_folder: MakeFolder) -> None:
+    folder = make_folder("previews/1.png")
+    (folder / IDX).touch()
+    assert recognised(folder) == "idx"
+    assert recognised(make_folder("train/cat/1.png", "val/cat/2.png", root="one class")) is None
+    with pytest.raises(DataError, match=r"holds one class only \(cat\)"):
+        read(make_folder("train/cat/1.png", "val/cat/2.png", root="the same"))
+
+
+def test_folders_called_like_splits_are_no_classes(make_folder: MakeFolder) -> None:
+    folder = make_folder("train/1.png", "test/2.png")
+    with pytest.raises(
+        DataError, match=r"the folders test, train, which are called like splits.*--format 'image folder'"
+    ):
+        read(folder)
+    assert read(folder, "image folder").class_names == ("test", "train")
+    assert read(make_folder("cat/1.png", "test/2.png", root="some")).class_names == ("cat", "test")
+
+
+@pytest.mark.parametrize("above", ["archive", "archive/photos"])
+def test_a_data_set_further_down_is_named(make_folder: MakeFolder, above: str) -> None:
+    folder = make_folder(f"{above}/train/cat/1.png", f"{above}/train/dog/2.png", "notes.txt", "__MACOSX/archive/1.png")
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    down = f"Further down there is a data set (image folder): give its path, {folder / above}."
+    assert str(caught.value).endswith(down)
+
+
+def test_only_few_folders_are_searched_for_a_data_set(make_folder: MakeFolder) -> None:
+    folder = make_folder(
+        *(f"{number:02}/notes.txt" for number in range(30)), "99/train/cat/1.txt", "99/train/dog/2.txt"
+    )
+    (folder / "99" / IDX).touch()
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    assert "Further down" not in str(caught.value)
