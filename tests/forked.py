@@ -6,6 +6,7 @@ import functools
 import itertools
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -19,7 +20,9 @@ from torch.distributed import TCPStore
 import sightline
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["sightline.workflows.train", "torch._dynamo", "torch.distributed.run"])
+# Nothing computes there: threads that torch had started would be missing after a fork. (NumPy's know how to fork.)
+LOADED = ("sightline.cli.main", "sightline.workflows.train", "matplotlib.backends.backend_agg")
+SERVER.set_forkserver_preload([*LOADED, "torch._dynamo", "torch.distributed.run"])
 _numbers = itertools.count()
 
 
@@ -80,6 +83,12 @@ class Forked:
                 os.kill(pid, signal.SIGKILL)
         for process in self._processes:
             process.join()
+
+
+def print_peak_memory_of(work: Callable[[], object]) -> None:
+    """In KB, of a process that does nothing else."""
+    work()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,6 +1,6 @@
 import json
-import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +14,7 @@ from sightline.report.architecture import Architecture
 from sightline.structures import Windows
 from sightline.workflows import describe as workflow
 from sightline.workflows.describe import describe, drawing
+from tests.forked import Forked, print_peak_memory_of
 
 
 def test_the_arguments_reach_the_network() -> None:
@@ -188,12 +189,10 @@ def test_it_is_a_public_name() -> None:
 @pytest.mark.slow
 def test_the_largest_network_takes_no_memory() -> None:
     """VGG-19's weights alone would be 575 MB; what torch itself takes is measured beside it."""
-    measure = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    imports = "from sightline.workflows.describe import describe"
 
-    def peak(*lines: str) -> int:
-        code = "\n".join([*lines, measure])
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        return int(done.stdout)
+    def peak(work: Callable[[], object]) -> int:
+        process = Forked(partial(print_peak_memory_of, work))
+        assert process.wait() == 0, process.said("err")
+        return int(process.said("out"))
 
-    assert peak(imports, "describe('vgg19')") - peak(imports, "describe('alexnet', image_size=64)") < 60_000
+    assert peak(partial(describe, "vgg19")) - peak(partial(describe, "alexnet", image_size=64)) < 60_000
