@@ -148,12 +148,11 @@ def test_paragraphs_keep_lines_and_never_cut_words() -> None:
     ]
 
 
-def test_what_goes_to_a_file_is_not_wrapped(tmp_path: Path) -> None:
+def test_what_goes_to_a_file_is_not_wrapped(tmp_path: Path, cli) -> None:
     """A long path breaks no line in the middle of what a program looks for in a log."""
-    line = [sys.executable, "-m", "sightline", "train", str(tmp_path / ("long" * 30))]
-    done = subprocess.run(line, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert f"sightline: {tmp_path / ('long' * 30)} does not exist." in done.stderr
+    done = cli("train", tmp_path / ("long" * 30))
+    assert done.code == 2
+    assert f"sightline: {tmp_path / ('long' * 30)} does not exist." in done.err
 
 
 def test_exit_codes_pass_through() -> None:
