@@ -210,7 +210,8 @@ def test_a_recipe_takes_its_splits_from_the_file(photos: Path, tmp_path: Path) -
 def test_a_run_keeps_the_splits_of_the_file(squares: Path, tmp_path: Path, monkeypatch: Any) -> None:
     split(squares, shares={"val": 0.3, "test": 0.2}, seed=7, out=tmp_path / "out.csv")
     monkeypatch.chdir(tmp_path)
-    quick = {**QUICK, "data": {**QUICK.get("data", {}), "splits": "out.csv"}}
+    training = {**QUICK["training"], "epochs": 1}
+    quick = {**QUICK, "data": {**QUICK["data"], "splits": "out.csv"}, "training": training}
     result: TrainResult = train(squares, name="divided", out=tmp_path / "runs", **quick)
     assert (result.run / "splits.csv").read_text() == (tmp_path / "out.csv").read_text()
     assert f'splits = "{tmp_path}/out.csv"' in (result.run / "recipe.toml").read_text()

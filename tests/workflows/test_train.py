@@ -38,6 +38,15 @@ class Heard(Silence):
         self.lines.append(text)
 
 
+class Killed(BaseException):
+    pass
+
+
+class KillAtOnce(Silence):
+    def progress(self, progress: Progress) -> None:
+        raise Killed
+
+
 def test_a_run_folder_holds_what_the_design_says(trained: TrainResult) -> None:
     names = {str(path.relative_to(trained.run)) for path in trained.run.rglob("*") if path.is_file()}
     assert {
@@ -221,17 +230,19 @@ def test_training_goes_on_from_a_run_with_other_classes(trained: TrainResult, tm
 
 
 @pytest.mark.slow
-def test_a_run_gives_its_arguments_to_what_starts_from_it(squares: Path, tmp_path: Path) -> None:
-    quick = {**QUICK, "training": {"epochs": 1, "batch_size": 72}}
+def test_a_run_gives_its_arguments_to_what_starts_from_it(tmp_path: Path) -> None:
+    data = write_squares(tmp_path / "data", {"train": 4, "val": 1})
+    quick = {**QUICK, "training": {"epochs": 1, "batch_size": 12, "precision": "float32"}}
     first = train(
-        squares, name="a", out=tmp_path, **{**quick, "model": {"name": "resnet50", "arguments": {"stride_in": "1x1"}}}
+        data, name="a", out=tmp_path, **{**quick, "model": {"name": "resnet50", "arguments": {"stride_in": "1x1"}}}
     )
     from_first = {"name": "resnet50", "weights": str(first.run)}
-    second = train(squares, name="b", out=tmp_path, **{**quick, "model": from_first})
-    arguments = compose([("r", read_recipe(second.run / "recipe.toml"))]).model.arguments
+    with pytest.raises(Killed):  # its recipe is written by then
+        train(data, name="b", out=tmp_path, listener=KillAtOnce(), **{**quick, "model": from_first})
+    arguments = compose([("r", read_recipe(tmp_path / "b" / "recipe.toml"))]).model.arguments
     assert (arguments["stride_in"], arguments["stem"]) == ("1x1", "small")
     with pytest.raises(ConfigError, match="was trained with '1x1', got '3x3'"):
-        train(squares, name="c", out=tmp_path, **{**quick, "model": {**from_first, "arguments": {"stride_in": "3x3"}}})
+        train(data, name="c", out=tmp_path, **{**quick, "model": {**from_first, "arguments": {"stride_in": "3x3"}}})
 
 
 def test_untrained_parts_are_not_frozen(squares: Path, tmp_path: Path) -> None:
@@ -250,17 +261,10 @@ def test_a_run_from_weights_that_is_killed_at_once_resumes_from_them(squares: Pa
     weights = tmp_path / "weights.pth"
     torch.save(create_model("resnet18", num_classes=3).state_dict(), weights)
     model = {"name": "resnet18", "weights": str(weights), "freeze": "c4", "arguments": {"stem": "imagenet"}}
-    whole = train(squares, name="whole", out=tmp_path, **{**QUICK, "model": model})
-
-    class Killed(BaseException):
-        pass
-
-    class KillAtOnce(Silence):
-        def progress(self, progress: Progress) -> None:
-            raise Killed
-
+    quick = {**QUICK, "model": model, "training": {**QUICK["training"], "epochs": 1}}
+    whole = train(squares, name="whole", out=tmp_path, **quick)
     with pytest.raises(Killed):
-        train(squares, name="cut", out=tmp_path, listener=KillAtOnce(), **{**QUICK, "model": model})
+        train(squares, name="cut", out=tmp_path, listener=KillAtOnce(), **quick)
     weights.unlink()
     resume(tmp_path / "cut")
     files = [run / "weights" / "last.safetensors" for run in (whole.run, tmp_path / "cut")]
@@ -273,17 +277,13 @@ def test_a_resumed_run_keeps_the_licence_of_published_weights(
 ) -> None:
     nothing = LoadReport(source="made up", loaded=0, new=(), preprocessing=None, licence=LICENCE)
     monkeypatch.setattr("sightline.workflows.network.load_published", lambda *arguments: nothing)
-
-    class Killed(BaseException):
-        pass
-
-    class KillAtOnce(Silence):
-        def progress(self, progress: Progress) -> None:
-            raise Killed
-
-    model = {"name": "resnet18", "weights": "imagenet"}
+    quick = {
+        **QUICK,
+        "model": {"name": "resnet18", "weights": "imagenet"},
+        "training": {**QUICK["training"], "epochs": 1},
+    }
     with pytest.raises(Killed):
-        train(squares, name="a", out=tmp_path, listener=KillAtOnce(), **{**QUICK, "model": model})
+        train(squares, name="a", out=tmp_path, listener=KillAtOnce(), **quick)
     resume(tmp_path / "a")
     assert checkpoint.load(tmp_path / "a" / "weights" / "last.safetensors").header.licence == LICENCE
 
