@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import main
-from sightline.data.samples import write_scenes
+from sightline.data.samples import write_digits, write_scenes
 from sightline.workflows import demo as demo_workflow
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def sightline(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedP
 def place(tmp_path_factory) -> Path:
     """A folder with the sample data and a trained run."""
     folder = tmp_path_factory.mktemp("verbs")
-    sightline("sample", "digits", cwd=folder)
+    write_digits(folder / "digits")
     for number, path in enumerate(sorted((folder / "digits" / "train").rglob("*.png"))):
         if number % 2:
             path.unlink()
@@ -83,11 +83,8 @@ def test_evaluate_agrees_with_itself(place, verb) -> None:
     assert result["top1"] == pytest.approx(right / 359)
     assert result["top1"] > 0.3
     assert (place / "runs/first/pictures/confusion_test.png").exists()
-    by_file = json.loads(
-        sightline(
-            "evaluate", "runs/first/weights/best.safetensors", "digits", "--split", "test", "--json", cwd=place
-        ).stdout
-    )
+    words = ("evaluate", "runs/first/weights/best.safetensors", "digits", "--split", "test", "--json")
+    by_file = json.loads(verb(*words).stdout)
     assert by_file["confusion"] == result["confusion"]
 
 
@@ -156,6 +153,13 @@ def make_folder(folder: Path, classes: list[str]) -> None:
             Image.new("RGB", (16, 16), (number, 9, 9)).save(folder / name / f"{number}.png")
 
 
+def quarter_to_train_on(out: Path) -> Path:
+    for number, path in enumerate(sorted((write_digits(out) / "train").rglob("*.png"))):
+        if number % 4:
+            path.unlink()
+    return out
+
+
 def test_the_demo_leaves_what_it_names(tmp_path, monkeypatch, capsys) -> None:
     """With a recipe of one short epoch; what the real one reaches is looked at where `make demo` runs."""
     quick = {
@@ -164,6 +168,8 @@ def test_the_demo_leaves_what_it_names(tmp_path, monkeypatch, capsys) -> None:
         "model": {"arguments": {"stem": "imagenet"}},
     }
     monkeypatch.setattr(demo_workflow, "CLASSIFIER", quick)
+    monkeypatch.setattr(demo_workflow, "write_digits", quarter_to_train_on)
+    monkeypatch.setattr(demo_workflow, "SHOWN", 6)
     small = {**demo_workflow.DETECTOR, "training": {"epochs": 1, "batch_size": 4, "precision": "float32"}}
     monkeypatch.setattr(demo_workflow, "DETECTOR", small)
     few = {"train": 4, "val": 2, "test": 3}
