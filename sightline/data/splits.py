@@ -45,6 +45,11 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
 
 def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
     given = {name: held for name, held in index.splits.items() if len(held)}
+    if given and "train" in index.splits and "train" not in given:
+        raise DataError(
+            f"The train split has no pictures, and there are others ({_sizes(given)}): there is nothing to learn from. "
+            "Put pictures into it, or divide all anew with: sightline split DATA"
+        )
     if len(given) <= 1:
         whole = next(iter(given.values())) if given else np.arange(len(index))
         came = f"came as a single {next(iter(given))!r} split and" if given else "had no splits and"

@@ -142,6 +142,8 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     written, out = _target(out, index)
     mended = repair(index, looked.findings)
     kept, write = only(index, mended.kept), WRITERS[written]
+    if "train" in kept.splits and not len(kept.splits["train"]):
+        raise DataError("Without what is wrong, the train split would have no pictures. Put good ones into it.")
     # A table is one file, which is there at once; "." has no name of its own.
     lost = write(kept, out) if written == "csv" else finished(out.resolve(), lambda unfinished: write(kept, unfinished))
     changes = changes_of(out)

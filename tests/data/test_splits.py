@@ -76,6 +76,7 @@ def test_a_tiny_class_keeps_a_picture_for_training(make_index: MakeIndex) -> Non
     ("counts", "splits", "text"),
     [
         ((4, 4), {"val": [0], "test": [4]}, "only the splits val, test: there is no train split"),
+        ((4, 4), {"train": [], "test": [4]}, r"train split has no pictures, and there are others \(test 1\)"),
         ((4,), {}, r"one class only \(a\)"),
         ((4, 4), {"train": [0, 1], "val": [4]}, "class 'b' has no pictures in the train split"),
     ],

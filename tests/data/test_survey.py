@@ -6,6 +6,7 @@ import pytest
 
 from sightline.data.findings import KINDS, errors
 from sightline.data.survey import place_of
+from sightline.errors import DataError
 from sightline.report.check_words import sentence
 from sightline.workflows.check import look, write_fixed
 from tests.data import sound
@@ -33,6 +34,29 @@ def test_the_fault_is_found_named_and_repaired(fault: Fault, tmp_path: Path) -> 
         fixed = write_fixed(tmp_path / "fixed", looked)
         assert fixed["left"] == []
         assert fixed["changed"] > 0
+
+
+@pytest.mark.parametrize("folder", ["train", "images/train", "lists"])
+def test_an_empty_train_split_is_an_error_where_there_is_another(folder: str, tmp_path: Path) -> None:
+    data = tmp_path / "set"
+    (data / folder).mkdir(parents=True)
+    if folder == "lists":
+        (data / folder / "train.txt").touch()
+    (data / "labels/val").mkdir(parents=True)
+    for number in range(2):
+        sound.picture(data / f"images/val/{number}.png", number)
+        (data / f"labels/val/{number}.txt").write_text("0 0.5 0.5 0.3 0.3\n")
+    (found,) = (finding for finding in look(data).findings if finding.level == "error")
+    assert "The train split has no pictures, and there are others (val 2)" in found.what
+
+
+def test_no_copy_without_a_train_split_is_written(tmp_path: Path) -> None:
+    data = sound.yolo(tmp_path / "set")
+    for file in (data / "images/train").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match="the train split would have no pictures"):
+        write_fixed(tmp_path / "fixed", look(data))
+    assert not (tmp_path / "fixed").exists()
 
 
 def test_the_table_is_of_every_format_and_of_nearly_every_kind() -> None:

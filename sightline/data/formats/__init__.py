@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from sightline.data.addresses import address_of, local_path
 from sightline.data.annotations import Annotations, ClassLabels, Objects
 from sightline.data.formats import (
@@ -20,8 +22,8 @@ from sightline.data.formats import (
     voc,
     yolo,
 )
-from sightline.data.formats.pictures import folders_in
-from sightline.data.index import Index
+from sightline.data.formats.pictures import entries, folders_in, split_of
+from sightline.data.index import SPLIT_ALIASES, Index
 from sightline.data.masks import Masks
 from sightline.errors import ConfigError, DataError, UnknownNameError
 
@@ -90,6 +92,9 @@ _RECOGNISES: dict[str, Callable[[Path], bool]] = {
 _MADE_OF_FOLDERS = {*TASKS, ilsvrc.NAME}
 """Formats whose own folders of pictures look like classes: where one of them fits, an image folder is not meant."""
 
+_HOLD_SPLITS = ("images", "annotations", "splits", "lists", "ImageSets", "ImageSets/Main", "ImageSets/Segmentation")
+"""Folders of a data set in which folders or lists are named after its splits."""
+
 _LEVELS, _FOLDERS = 2, 20
 """How far down, and into how many folders of a level, a data set is looked for where the path given holds none."""
 
@@ -123,7 +128,9 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
         raise DataError(f"{path} does not exist. Expected a data set: {_LOOKED_FOR}.")
     format = format or recognised(path, task)
     if format is not None:
-        return FORMATS[format](path)
+        index = FORMATS[format](path)
+        alone = index.splits and "train" not in index.splits and path.is_dir() and _names_train(path)
+        return index.divided({"train": np.empty(0, np.int64), **index.splits}) if alone else index
     raise DataError(f"{_why_not(path)}{_hint(path)}")
 
 
@@ -142,6 +149,17 @@ def recognised(path: Path, task: str | None = None) -> str | None:
         flags = " or ".join(f"--format {shlex.quote(name)}" for name in fitting)
         raise ConfigError(f"{path} can be read as {' and as '.join(names)}. Say which with {flags}.")
     return fitting[0] if fitting else None
+
+
+def _names_train(path: Path) -> bool:
+    """Whether a folder or list is named after the train split, though no picture of it may be there."""
+    for folder in (path, *(path / name for name in _HOLD_SPLITS)):
+        for entry in entries(folder) if folder.is_dir() else ():
+            stem, _, ending = entry.name.partition(".")
+            is_list = ending == "txt" and SPLIT_ALIASES.get(stem.lower()) == "train"
+            if is_list or ((entry.is_dir() or ending == "json") and split_of(stem) == "train"):
+                return True
+    return False
 
 
 def _fitting(path: Path, task: str | None = None) -> list[str]:
