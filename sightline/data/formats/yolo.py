@@ -44,6 +44,8 @@ from sightline.files import storage_error, write_atomic
 NAME = "yolo"
 _LOOKED_AT = 100
 """Files in a folder `labels` that are looked at to tell whether they are label files."""
+_UNNAMED, _MANY_UNNAMED = 0.1, 10
+"""Share and number of the boxes whose class the YAML file does not name, from which on it belongs to other label files."""
 _PIXELS = 2.0
 """Shares above this are no slips over the picture's edge: they are pixels."""
 
@@ -70,6 +72,7 @@ def read(path: Path) -> Index:
         for source in held:
             for picture in _listed(source, found) if source.is_file() else pictures_below(source):
                 labels.add(picture, split)
+    labels.require_named()
     labels.without_pictures()
     names = config.names or {int(name): name for name in found.classes}
     notes = [*config.notes, *labels.notes()]
@@ -220,7 +223,9 @@ class _Labels:
 
     def __init__(self, found: Found, config: Config) -> None:
         self.found, self.config = found, config
-        self.outlines = self.without = 0
+        self.outlines = self.without = self.boxes = 0
+        self.unnamed: list[tuple[str, int]] = []
+        """File and line, and class number, of each box whose class has no name."""
         self.used: dict[Path, Path] = {}
         """Folder of label files -> folder of their pictures."""
 
@@ -254,6 +259,18 @@ class _Labels:
                         f"{shown}: there is no picture {file.stem}.jpg (or of another kind) in {folder}."
                     )
 
+    def require_named(self) -> None:
+        """Raise `DataError` when so many classes have no name that those of the others are likely to be wrong too."""
+        if len(self.unnamed) < max(_MANY_UNNAMED, _UNNAMED * self.boxes):
+            return
+        numbers = sorted({number for _, number in self.unnamed})
+        some = ", ".join(map(str, numbers[:_MANY_UNNAMED])) + (" ..." if len(numbers) > _MANY_UNNAMED else "")
+        raise DataError(
+            f"{self.config.shown or self.found.root}: {len(self.unnamed)} of {counted(self.boxes, 'box', 'boxes')} have class numbers that "
+            f"it does not name ({some}; first in {self.unnamed[0][0]}). It seems to be for other label files, so that the names of the "
+            "other boxes may be wrong too. Give the YAML file that belongs to these, or name all their classes."
+        )
+
     def notes(self) -> Iterator[str]:
         """What was decided on the way."""
         if self.outlines:
@@ -269,7 +286,10 @@ class _Labels:
         numbers = [_number(column) for column in columns]
         shares = [share for share in numbers[1:] if share is not None]
         wrong = self._what_is_wrong(columns, numbers[0], shares)
+        self.boxes += 1
         if wrong:
+            if self._is_unnamed(numbers[0]):
+                self.unnamed.append((place, int(numbers[0] or 0)))
             self.found.bad_object(f"{place}: a box is left out: {wrong}.")
             return
         area = math.nan
@@ -280,13 +300,18 @@ class _Labels:
         name = str(label) if self.config.names is None else self.config.names[label]
         self.found.add_box(position, number, self.found.class_number(name), shares[:4], area=area)
 
+    def _is_unnamed(self, label: float | None) -> bool:
+        """Whether it is a class number, and the file that names others does not name it."""
+        names = self.config.names
+        return names is not None and label is not None and label.is_integer() and label >= 0 and int(label) not in names
+
     def _what_is_wrong(self, columns: list[str], label: float | None, shares: list[float]) -> str:
         names = self.config.names
         if len(shares) < len(columns) - 1 or label is None:
             return f"expected numbers, got {' '.join(columns)[:80]!r}"
         if len(shares) not in (4, 4 + self.config.key_points) and (len(shares) < 6 or len(shares) % 2):
             return f"expected a class and 4 numbers, or a class and 3 points or more, got {len(columns)} columns"
-        if not label.is_integer() or label < 0 or (names is not None and int(label) not in names):
+        if not label.is_integer() or label < 0 or self._is_unnamed(label):
             known = "" if names is None else f" of {self.config.shown or 'the data set'} ({min(names)}..{max(names)})"
             return f"{columns[0]} is no class number{known}"
         largest = max(shares, key=abs)
