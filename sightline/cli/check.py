@@ -97,9 +97,6 @@ def print_check(result: dict[str, Any]) -> None:
 
 def _print_fixed(result: dict[str, Any]) -> None:
     fixed = result["fixed"]
-    if fixed is None:
-        print("no repaired copy: what cannot be read cannot be repaired")
-        return
     other = "" if fixed["format"] == result["format"] else f", {fixed['format']}"
     there = (
         f"{counted(fixed['pictures'], 'picture')}, {counted(fixed['changed'], 'change')} (listed in {fixed['changes']})"

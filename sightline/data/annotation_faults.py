@@ -1,11 +1,14 @@
 """What a format finds wrong with the annotations of a data set, and leaves out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sightline.errors import DataError
 
 _NAMED = 20
+STOPPING = ("untrained class", "missing split")
+"""Kinds of faults that stop a training, however few they are: it would learn or measure less than was meant."""
 
 
 class Concern(NamedTuple):
@@ -48,20 +51,62 @@ class AnnotationFaults:
     def require_few(self, tolerance: float = 0.01, *, settable: bool = True) -> None:
         """Raise `DataError`, with the first lines, when more than `tolerance` (0..1) of the boxes or pictures are bad.
 
-        What is `settable` is named as a way out.
+        What is `settable` is named as a way out. Faults of a kind that is `STOPPING` are raised in any case.
         """
+        stopping = [line for line, concern in zip(self.lines, self.concerns, strict=False) if concern.kind in STOPPING]
+        if stopping:
+            raise DataError("\n".join(_first(stopping)))
         counts = ((self.bad_boxes, self.boxes, self.called), (self.bad_pictures, self.pictures, "pictures"))
         too_many = [(bad, every, what) for bad, every, what in counts if bad > tolerance * every]
         if not too_many:
             return
         told = " and ".join(f"{bad} of {every} {what} ({bad / every:.2%})" for bad, every, what in too_many)
         way_out = allow_more(max(bad / every for bad, every, _ in too_many)) if settable else ""
-        more = [f"... and {len(self.lines) - _NAMED} more"] if len(self.lines) > _NAMED else []
         first = f"{told} bad; {tolerance:.2%} may be lost. Repair the annotations{way_out}:"
-        raise DataError("\n".join([first, *self.lines[:_NAMED], *more]))
+        raise DataError("\n".join([first, *_first(self.lines)]))
 
 
 NO_FAULTS = AnnotationFaults()
+
+
+@dataclass
+class FaultsFound:
+    """Gathers what a format finds wrong with the pictures of a data set, while it reads.
+
+    >>> found = FaultsFound()
+    >>> found.add("bad entry", "a.csv line 3: the label is empty; it is left out.")
+    >>> found.of(9).pictures, found.of(9).bad_pictures
+    (10, 1)
+    """
+
+    lines: list[str] = field(default_factory=list)
+    concerns: list[Concern] = field(default_factory=list)
+    bad: int = 0
+    """Pictures that are left out, or doubtful."""
+    absent: int = 0
+    """Those of them that are not among the pictures of the index."""
+
+    def add(self, kind: str, line: str, *, position: int | None = None, absent: bool = True, count: int = 1) -> None:
+        """Note a line that is ready to be said, and the `count` pictures that are `absent` for it, or doubtful."""
+        self.lines.append(line)
+        self.concerns.append(Concern(kind, position))
+        self.bad += count
+        self.absent += count * absent
+
+    def of(self, pictures: int) -> AnnotationFaults:
+        """All of them, in a data set with so many pictures besides the absent ones."""
+        return AnnotationFaults(
+            lines=tuple(self.lines),
+            concerns=tuple(self.concerns),
+            pictures=pictures + self.absent,
+            bad_pictures=self.bad,
+        )
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    more = [f"... and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+    return [*lines[:_NAMED], *more]
 
 
 def allow_more(bad: float) -> str:

@@ -29,6 +29,9 @@ def _warning(about: str) -> Kind:
 KINDS: dict[str, Kind] = {
     "unreadable data": _error("the data set cannot be read; training stops"),
     "cannot train": _error("training stops"),
+    "untrained class": _error("a class has no pictures to train on; training stops"),
+    "missing split": _error("nothing is where a split is said to be; training stops"),
+    "broken file": _error("one of several files cannot be read as a whole; training leaves out what is lost"),
     "corrupt picture": _error("cannot be decoded; training leaves the picture out"),
     "bad mask": _error("cannot be read, or does not fit its picture; training leaves the picture out"),
     "bad annotation file": _error("cannot be read; training leaves the picture out"),
@@ -56,6 +59,7 @@ KINDS: dict[str, Kind] = {
     "no objects": _warning("pictures without any object; so it should be only where there is nothing to find"),
     "empty mask": _warning("every pixel is ignored; nothing is learned from it"),
     "one-class mask": _warning("every pixel is of one class"),
+    "two folders": _warning("two folders are named after one split; they are taken together"),
     "class missing": _warning("a split has nothing of some classes, which cannot be learned or measured there"),
     "class names alike": _warning("two classes whose names differ in spelling only"),
     "rare class": _warning("one picture only: it cannot be learned and measured too"),

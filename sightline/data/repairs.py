@@ -5,11 +5,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.copies import PREFERRED, split_of
 from sightline.data.findings import Finding
 from sightline.data.index import SPLITS, Index, Positions
 
-_LEFT_OUT = ("bad entry", "bad box", "bad outline", "box without area", "box outside")
+MENDS_NOTHING = "nothing: this is for you to mend"
+_LEFT_OUT = (
+    "bad entry",
+    "bad box",
+    "bad outline",
+    "box without area",
+    "box outside",
+    "untrained class",
+    "missing split",
+    "broken file",
+)
 _WITHOUT_PARTNER = ("missing picture", "missing mask", "missing annotation", "bad annotation file")
 
 
@@ -30,13 +41,21 @@ class Repair(NamedTuple):
     kept: Positions
     """The pictures of the copy, ascending."""
     changes: tuple[Change, ...]
+    classes: Positions
+    """The classes of the copy, ascending."""
+
+    @property
+    def mends_something(self) -> bool:
+        """Whether anything is changed."""
+        return any(change.change != MENDS_NOTHING for change in self.changes)
 
 
 def repair(index: Index, findings: Sequence[Finding]) -> Repair:
     """What to do about the errors among the findings of an index.
 
     Bad pictures and boxes go, and all pictures that contradict each other, since nothing says which one is right. Of the same picture
-    in several splits that of the test split stays, else that of the validation split. Warnings are left to people.
+    in several splits that of the test split stays, else that of the validation split. A class of pictures that has none left to train on
+    goes everywhere: it could not be learned. Warnings are left to people.
     """
     gone: dict[int, None] = {}
     changes: list[Change] = []
@@ -52,8 +71,26 @@ def repair(index: Index, findings: Sequence[Finding]) -> Repair:
             changes.append(Change(finding.kind, finding.where, _done(finding), finding.sentence))
         gone.update(dict.fromkeys(out))
     looked_at = np.concatenate(list(index.splits.values())) if index.splits else np.arange(len(index))
-    kept = np.setdiff1d(looked_at, np.array(list(gone), np.int64))
-    return Repair(kept.astype(np.int64), tuple(changes))
+    kept = np.setdiff1d(looked_at, np.array(list(gone), np.int64)).astype(np.int64)
+    classes = _trained(index, kept)
+    if len(classes) == len(index.class_names):
+        return Repair(kept, tuple(changes), classes)
+    without = ~np.isin(index.labels[kept], classes)
+    for position in kept[without].tolist():
+        label = index.class_names[index.labels[position]]
+        why = f"its class {label!r} has no pictures to train on"
+        changes.append(Change("untrained class", index.source.name(position), "the picture is left out", why))
+    # What stops a training is mended where it was such a class; else the look at the copy finds it again.
+    mended = [change for change in changes if change.change != MENDS_NOTHING]
+    return Repair(kept[~without], tuple(mended), classes)
+
+
+def _trained(index: Index, kept: Positions) -> Positions:
+    """The classes that have pictures to train on among those that are kept; all of them, where pictures have no class of their own."""
+    if not isinstance(index.annotations, ClassLabels):
+        return np.arange(len(index.class_names))
+    held = index.splits.get("train", kept if not index.splits else np.empty(0, np.int64))
+    return np.unique(index.labels[np.intersect1d(held, kept)]) if len(held) else np.arange(len(index.class_names))
 
 
 def _out(finding: Finding, split: np.ndarray) -> list[int]:
@@ -74,4 +111,4 @@ def _done(finding: Finding) -> str:
         return "what has no counterpart is left out"
     if finding.kind == "wrong size":
         return "the size of the picture is written"
-    return "it is taken once" if finding.kind == "listed twice" else "nothing: this is for you to mend"
+    return "it is taken once" if finding.kind == "listed twice" else MENDS_NOTHING

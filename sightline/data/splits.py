@@ -12,6 +12,7 @@ import numpy as np
 
 from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.formats import csv_table
+from sightline.data.formats.csv_rows import read_rows
 from sightline.data.index import SPLITS, Index, Positions
 from sightline.data.masks import Masks
 from sightline.errors import ConfigError, DataError
@@ -81,9 +82,12 @@ def write_splits(index: Index, path: Path) -> Path:
 def read_splits(index: Index, path: Path) -> Index:
     """The index with the splits that `write_splits` wrote.
 
-    Raises `DataError` that counts the differences when the data set has changed since.
+    Raises `DataError` that counts the differences when the data set has changed since, and for a row that cannot be used.
     """
-    rows = {row.path: row for row in csv_table.read_rows(path)[0]}
+    table = read_rows(path)
+    if table.found.lines:
+        raise DataError(f"{path} is no table of splits as `sightline split` writes it: {table.found.lines[0]}")
+    rows = {row.path: row for row in table.rows}
     names = [index.source.name(position) for position in range(len(index))]
     missing = sorted(rows.keys() - set(names))
     new = [name for name in names if name not in rows]

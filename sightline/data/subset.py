@@ -56,6 +56,24 @@ def only(index: Index, positions: Positions) -> Index:
     )
 
 
+def only_classes(index: Index, classes: Positions) -> Index:
+    """The same with these classes alone, numbered anew; of pictures with a class each, none of which is of another.
+
+    >>> import torch
+    >>> from sightline.data.sources import TensorSource
+    >>> pictures = TensorSource(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), ["a.png", "b.png"])
+    >>> index = Index(source=pictures, annotations=ClassLabels(np.array([0, 2])), class_names=("cat", "cow", "dog"),
+    ...               splits={}, format="image folder")
+    >>> two = only_classes(index, np.array([0, 2]))
+    >>> two.class_names, two.labels.tolist()
+    (('cat', 'dog'), [0, 1])
+    """
+    if len(classes) == len(index.class_names):
+        return index
+    names = tuple(index.class_names[label] for label in classes.tolist())
+    return replace(index, annotations=ClassLabels(np.searchsorted(classes, index.labels)), class_names=names)
+
+
 def _some_pictures(source: ImageSource, positions: Positions) -> ImageSource:
     if isinstance(source, FileSource):
         return FileSource(source.root, [source.names[position] for position in positions.tolist()], source.limits)

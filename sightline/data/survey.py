@@ -18,18 +18,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.data.annotations import ClassLabels
 from sightline.data.checks import Report, check
 from sightline.data.copies import copies
 from sightline.data.decode import picture_kind
 from sightline.data.duplicates import CELLS, thumbnails
 from sightline.data.findings import Finding
 from sightline.data.index import Index, Positions
+from sightline.data.mask_files import listed
 from sightline.data.sources import FileSource
 from sightline.data.splits import with_splits
 from sightline.data.suspects import suspicious
 from sightline.errors import DataError
 
 _BATCH = 64
+_NAMED = 4
 _SMALL = 64 * 64
 """Pixels up to which pictures of one size are looked at together: each operation takes longer to start than to do."""
 _ODD = 0.02
@@ -196,10 +199,32 @@ def _of_decoding(index: Index, report: Report) -> Iterator[Finding]:
 
 def _of_training(index: Index, report: Report) -> Iterator[Finding]:
     """What a training would stop at before it begins, single faults apart."""
+    named = any(concern.kind == "untrained class" for concern in index.faults.concerns)
+    untrained = [] if named else list(_untrained(index))
+    yield from untrained
+    if named or untrained:
+        return  # no other reason is found before this one
     try:
         report.without_faults(with_splits(index), tolerance=1.0)
     except DataError as error:
         yield Finding("cannot train", index.format, str(error))
+
+
+def _untrained(index: Index) -> Iterator[Finding]:
+    """Classes of pictures that the train split has none of."""
+    if not isinstance(index.annotations, ClassLabels):
+        return
+    every = index.annotations.counts(np.arange(len(index)), len(index.class_names))
+    trained = index.annotations.counts(index.splits.get("train", np.arange(len(index))), len(index.class_names))
+    for label in np.flatnonzero(trained == 0).tolist():
+        held = np.flatnonzero(index.labels == label)
+        there = (
+            f"it has no pictures to train on, and {every[label]} in other splits" if len(held) else "it has no pictures"
+        )
+        first = f": {listed((index.source.name(int(position)) for position in held), _NAMED)}" if len(held) else ""
+        yield Finding(
+            "untrained class", index.class_names[label], f"{there}{first}. Put some into train, or leave the class out."
+        )
 
 
 def _ways(index: Index, positions: Positions) -> dict[int, tuple[str, str]]:

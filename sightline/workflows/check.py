@@ -16,7 +16,7 @@ from sightline.data.formats.csv_table import text_of_rows
 from sightline.data.index import Index
 from sightline.data.repairs import Change, repair
 from sightline.data.splits import read_splits
-from sightline.data.subset import only
+from sightline.data.subset import only, only_classes
 from sightline.data.survey import Survey, place_of, survey
 from sightline.device import keep_freed_memory
 from sightline.errors import DataError, ImageError, InputError, SightlineError
@@ -26,6 +26,7 @@ from sightline.workflows.check_targets import changes_of, require_copy, require_
 
 _INSTEAD = {"classification": "image folder", "detection": "coco", "segmentation": "mask folder"}
 """What is written for a format that is only read."""
+_FOR_THE_OWNER = "there is nothing that a copy could leave out or write otherwise to be without the error; mend it as the error says."
 Progress = Callable[[int, int], None]
 _SAID_TWICE = re.compile(r"The \w+ split has no (pictures|objects) of ")
 """Notes of the formats that findings say too."""
@@ -73,7 +74,7 @@ def check(
             failed.append(f"No page was written: {error}")
     if copy is not None:
         try:
-            result["fixed"] = write_fixed(copy, looked, progress) if looked.survey else None
+            result["fixed"] = write_fixed(copy, looked, progress)
         except (SightlineError, OSError) as error:
             failed.append(f"No repaired copy was written: {error}")
     return {**result, "failed": failed} if failed else result
@@ -134,14 +135,16 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     """Write a copy without what is wrong, in the same format, and then the list of changes beside it; what was done.
 
     A format that is only read is written as another of its task. The copy is there when it is whole, and is looked at in turn. Raises
-    `DataError` for a data set that cannot be read, and when `out` is in use.
+    `DataError` when there is nothing that can be left out to mend it, and when `out` is in use.
     """
     if looked.survey is None:
-        raise DataError(f"Nothing can be repaired: {looked.findings[0].what}")
+        raise DataError(_FOR_THE_OWNER)
     index = looked.survey.index
     written, out = _target(out, index)
     mended = repair(index, looked.findings)
-    kept, write = only(index, mended.kept), WRITERS[written]
+    if mended.changes and not mended.mends_something:
+        raise DataError(_FOR_THE_OWNER)
+    kept, write = only_classes(only(index, mended.kept), mended.classes), WRITERS[written]
     if "train" in kept.splits and not len(kept.splits["train"]):
         raise DataError("Without what is wrong, the train split would have no pictures. Put good ones into it.")
     # A table is one file, which is there at once; "." has no name of its own.

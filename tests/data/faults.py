@@ -36,14 +36,14 @@ class Fault:
     kind: str
     named: tuple[str, ...]
     """What the finding must say: file, and line or id."""
-    repaired: bool = True
-    """Whether a repaired copy can be written."""
+    owner: str = ""
+    """Why nobody but the owner of the data can mend it; empty where a repaired copy is written."""
 
     def __str__(self) -> str:
         return f"{self.format}: {self.broken}"
 
 
-def fault(format: str, broken: str, change: Change, kind: str, *named: str, repaired: bool = True) -> Fault:
+def fault(format: str, broken: str, change: Change, kind: str, *named: str, owner: str = "") -> Fault:
     """A sound data set, written and then changed."""
 
     def make(root: Path) -> Path:
@@ -51,15 +51,15 @@ def fault(format: str, broken: str, change: Change, kind: str, *named: str, repa
         change(root)
         return path
 
-    return Fault(format, broken, make, kind, named, repaired and kind != "unreadable data")
+    return Fault(format, broken, make, kind, named, owner)
 
 
 def table_fault(
-    format: str, broken: str, change: Callable[[Table], object], kind: str, *named: str, repaired: bool = True
+    format: str, broken: str, change: Callable[[Table], object], kind: str, *named: str, owner: str = ""
 ) -> Fault:
     """A COCO data set whose table of the train split is changed."""
     write = sound.coco if format == "coco" else sound.coco_masks
-    return Fault(format, broken, lambda root: write(root, change), kind, named, repaired and kind != "unreadable data")
+    return Fault(format, broken, lambda root: write(root, change), kind, named, owner)
 
 
 def write(name: str, content: bytes | str) -> Change:
@@ -165,26 +165,29 @@ IMAGE_FOLDER = (
     fault("image folder", "a class that is not in val", each(remove("val/dog/0.png"), remove("val/dog/1.png")), "class missing", "val", "dog"),
     fault("image folder", "a split without pictures", remove("test/cat/0.png", "test/cat/1.png", "test/dog/0.png", "test/dog/1.png"), "empty split", "test"),
     fault("image folder", "two spellings of a class", lambda root: [picture(root / f"train/Dog_/{n}.png", 90 + n) for n in (1, 2)], "class names alike", "Dog_", "'dog'"),
-    fault("image folder", "a class that is in val only", lambda root: picture(root / "val/Cat/9.png", 99), "unreadable data", "'Cat'"),
-    fault("image folder", "an empty class folder", lambda root: (root / "train/owl").mkdir(), "unreadable data", "train/owl"),
-    fault("image folder", "one class", remove("train/dog", "val/dog", "test/dog"), "unreadable data", "one class only", "cat"),
-    fault("image folder", "two folders for one split", lambda root: picture(root / "valid/cat/0.png", 99), "unreadable data", "valid", "val"),
-    fault("image folder", "no train split", remove("train"), "cannot train", "train", repaired=False),
+    fault("image folder", "a class that is in val only", lambda root: picture(root / "val/Cat/9.png", 99), "untrained class", "train/Cat", "'Cat'"),
+    fault("image folder", "an empty class folder", lambda root: (root / "train/owl").mkdir(), "untrained class", "train/owl"),
+    fault("image folder", "two folders for one split", lambda root: picture(root / "valid/cat/0.png", 99), "two folders", "valid", "val"),
+    fault("image folder", "one class", remove("train/dog", "val/dog", "test/dog"), "unreadable data", "one class only", "cat", owner="what the other class is, and its pictures"),
+    fault("image folder", "no train split", remove("train"), "cannot train", "no train split", owner="which pictures are to be learned from"),
 )  # fmt: skip
 
 CSV = (
-    fault("csv", "a missing file", remove("train01.png"), "unreadable data", "set.csv line 3", "train01.png"),
-    fault("csv", "a line twice", replaced("set.csv", "train01.png", "train00.png"), "unreadable data", "set.csv line 3", "line 2"),
-    fault("csv", "no label", replaced("set.csv", "train01.png,cat", "train01.png,"), "unreadable data", "set.csv line 3", "label"),
-    fault("csv", "an unknown split", replaced("set.csv", "cat,val", "cat,later"), "unreadable data", "set.csv line 10", "later"),
-    fault("csv", "a field too many", replaced("set.csv", "cat,val", "cat,val,x"), "unreadable data", "set.csv line 10", "fields"),
-    fault("csv", "no column of labels", replaced("set.csv", "label", "class"), "unreadable data", "set.csv line 1", "path,class,split"),
-    fault("csv", "semicolons", replaced("set.csv", "path,label,split", "path;label;split"), "unreadable data", "set.csv line 1", "semicolons"),
-    fault("csv", "another encoding", write("set.csv", "path,label\nä.png,cat\n".encode("latin-1")), "unreadable data", "set.csv", "UTF-8"),
+    fault("csv", "a missing file", remove("train01.png"), "missing picture", "set.csv line 3", "train01.png"),
+    fault("csv", "a line twice", replaced("set.csv", "train01.png", "train00.png"), "listed twice", "set.csv line 3", "line 2"),
+    fault("csv", "a picture in two lines with two splits", replaced("set.csv", "val00.png", "test01.png"), "listed twice", "set.csv line 15", "line 10", "stays in test"),
+    fault("csv", "a picture in two lines with two labels", replaced("set.csv", "train10.png", "train01.png"), "bad entry", "set.csv line 6", "line 3", "as cat and not as dog"),
+    fault("csv", "no label", replaced("set.csv", "train01.png,cat", "train01.png,"), "bad entry", "set.csv line 3", "label"),
+    fault("csv", "no path", replaced("set.csv", "train01.png,cat", ",cat"), "bad entry", "set.csv line 3", "path"),
+    fault("csv", "an unknown split", replaced("set.csv", "cat,val", "cat,later"), "bad entry", "set.csv line 10", "later"),
+    fault("csv", "a field too many", replaced("set.csv", "cat,val", "cat,val,x"), "bad entry", "set.csv line 10", "fields"),
+    fault("csv", "a field too few", replaced("set.csv", "cat,val", "cat"), "bad entry", "set.csv line 10", "fields"),
+    fault("csv", "no column of labels", replaced("set.csv", "label", "when"), "unreadable data", "set.csv line 1", "path,when,split", owner="which column is the label"),
+    fault("csv", "a quotation mark that is not closed", replaced("set.csv", "train01.png", '"train01.png'), "unreadable data", "set.csv line 3", "no CSV", owner="where the field ends: all that follows is in it"),
     fault("csv", "a corrupt picture", write("train01.png", b"no"), "corrupt picture", "train01.png"),
     fault("csv", "a picture in two splits", copy("test00.png", "train01.png"), "leak", "train01.png", "test00.png"),
     fault("csv", "a picture in two classes", copy("train00.png", "train10.png"), "contradiction", "train00.png", "train10.png"),
-    fault("csv", "a class that is not in train", lambda root: replaced("set.csv", "cat,val", "owl,val")(root), "cannot train", "owl", repaired=False),
+    fault("csv", "a class that is not in train", replaced("set.csv", "cat,val", "owl,val"), "untrained class", "owl", "val00.png"),
 )  # fmt: skip
 
 
@@ -194,7 +197,15 @@ def parquet_fault(broken: str, change: Callable[[Any], object], kind: str, *name
         change(rows)
         return sound.parquet(root, rows)
 
-    return Fault("parquet", broken, make, kind, named, kind != "unreadable data")
+    return Fault("parquet", broken, make, kind, named)
+
+
+def one_of_two(root: Path) -> None:
+    """The train split is in two files, the second of which is cut short."""
+    whole = root / TRAIN
+    first, second = (root / f"train-0000{number}-of-00002.parquet" for number in range(2))
+    whole.rename(first)
+    second.write_bytes(first.read_bytes()[:500])
 
 
 def put(split: str, row: int, content: bytes | None = None, label: int | None = 0) -> Callable[[Any], None]:
@@ -205,12 +216,13 @@ TRAIN, TEST = "train-00000-of-00001.parquet", "test-00000-of-00001.parquet"
 PARQUET = (
     parquet_fault("bytes of no picture", put("train", 1, b"no"), "corrupt picture", f"{TRAIN} row 1"),
     parquet_fault("no bytes", put("train", 2), "corrupt picture", f"{TRAIN} row 2", "null"),
-    parquet_fault("no label", put("val", 1, sound.encoded(9), None), "unreadable data", "val-00000-of-00001.parquet row 1"),
-    parquet_fault("a label of no class", put("val", 1, sound.encoded(9), 7), "unreadable data", "val-00000-of-00001.parquet row 1", "7"),
+    parquet_fault("no label", put("val", 1, sound.encoded(9), None), "bad entry", "val-00000-of-00001.parquet row 1"),
+    parquet_fault("a label of no class", put("val", 1, sound.encoded(9), 7), "bad entry", "val-00000-of-00001.parquet row 1", "7"),
     parquet_fault("a picture in two splits", put("train", 0, sound.encoded(12)), "leak", f"{TRAIN} row 0", f"{TEST} row 0"),
     parquet_fault("a picture in two classes", put("train", 1, sound.encoded(4)), "contradiction", f"{TRAIN} row 1", f"{TRAIN} row 4"),
-    fault("parquet", "a file cut short", cut(TRAIN), "unreadable data", TRAIN),
-    Fault("parquet", "other class names in a file", lambda root: sound.parquet(root, None, {"val": ["cat", "cow"]}), "unreadable data", ("val-00000", "cow"), False),
+    fault("parquet", "one of two files cut short", one_of_two, "broken file", "train-00001-of-00002.parquet"),
+    fault("parquet", "the only file cut short", cut(TRAIN), "unreadable data", TRAIN, owner="all training pictures: the end of the file says where they are"),
+    Fault("parquet", "other class names in a file", lambda root: sound.parquet(root, None, {"val": ["cat", "cow"]}), "untrained class", ("val-00000", "cow")),
 )  # fmt: skip
 
 LABELS, IMAGES = "train-labels-idx1-ubyte.gz", "train-images-idx3-ubyte.gz"
@@ -230,10 +242,10 @@ def idx_contradiction(root: Path) -> None:
 
 
 IDX = (
-    fault("idx", "a file cut short", cut(IMAGES), "unreadable data", IMAGES),
-    fault("idx", "another magic number", write(LABELS, gzip.compress(b"\1\2\3\4" * 4)), "unreadable data", LABELS, "01 02 03 04"),
-    fault("idx", "fewer labels than pictures", lambda root: sound.idx_file(root / LABELS, np.zeros(3, np.uint8)), "unreadable data", LABELS, "3 labels"),
-    fault("idx", "no labels", remove(LABELS), "unreadable data", IMAGES, "labels"),
+    fault("idx", "a file cut short", cut(IMAGES, 0.9), "broken file", IMAGES, "ends after 7"),
+    fault("idx", "another magic number", write(LABELS, gzip.compress(b"\1\2\3\4" * 4)), "unreadable data", LABELS, "01 02 03 04", owner="the labels: the file is another one"),
+    fault("idx", "fewer labels than pictures", lambda root: sound.idx_file(root / LABELS, np.zeros(3, np.uint8)), "unreadable data", LABELS, "3 labels", owner="which label is whose"),
+    fault("idx", "no labels", remove(LABELS), "unreadable data", IMAGES, "labels", owner="the labels"),
     fault("idx", "a picture in two splits", idx_copies, "leak", f"{IMAGES} picture 0", "t10k-images-idx3-ubyte.gz picture 0"),
     fault("idx", "a picture in two classes", idx_contradiction, "contradiction", f"{IMAGES} picture 0", f"{IMAGES} picture 5"),
 )  # fmt: skip
@@ -282,9 +294,9 @@ COCO = (
     table_fault("coco", "a box of two classes", added(bbox=[8, 5, 8, 7]), "two labels", JSON, "annotation 77", "annotation 4", "dog"),
     table_fault("coco", "a picture without objects", without(2), "no objects", "train/2.png"),
     table_fault("coco", "a class without boxes", lambda table: table["categories"].append({"id": 3, "name": "owl"}), "class missing", "train", "owl"),
-    table_fault("coco", "a category without a name", lambda table: table["categories"][1].pop("name"), "unreadable data", JSON, "category 2"),
-    table_fault("coco", "no images", lambda table: table.pop("images"), "unreadable data", JSON, "images"),
-    fault("coco", "a file cut short", cut(JSON), "unreadable data", "instances_train.json line 1", "cut short"),
+    table_fault("coco", "a category without a name", lambda table: table["categories"][1].pop("name"), "bad entry", JSON, "category 2"),
+    table_fault("coco", "no images", lambda table: table.pop("images"), "unreadable data", JSON, "images", owner="which picture an annotation is of"),
+    fault("coco", "a file cut short", cut(JSON), "unreadable data", "instances_train.json line 1", "cut short", owner="what is missing at its end"),
     fault("coco", "a corrupt picture", write("train/2.png", b"no"), "corrupt picture", "train/2.png"),
     fault("coco", "a picture in two splits", lambda root: coco_copy(root, same=True), "leak", "train/1.png", "val/1.png"),
     fault("coco", "the same picture with other boxes", lambda root: coco_copy(root, same=False), "contradiction", "train/1.png", "val/1.png"),
@@ -324,7 +336,7 @@ VOC = (
     fault("voc", "no picture", remove("JPEGImages/train1.png"), "missing picture", XML, "train1"),
     fault("voc", "a name without an XML file", write("ImageSets/Main/val.txt", "val1\nval2\nnone\n"), "missing annotation", "ImageSets/Main/val.txt line 3", "none"),
     fault("voc", "a name twice in a list", write("ImageSets/Main/val.txt", "val1\nval2\nval1\n"), "listed twice", "ImageSets/Main/val.txt line 3", "val1"),
-    fault("voc", "a name in two lists", write("ImageSets/Main/val.txt", "val1\ntrain1\n"), "unreadable data", "val.txt line 2", "train1"),
+    fault("voc", "a name in two lists", write("ImageSets/Main/val.txt", "val1\ntrain1\n"), "listed twice", "val.txt line 2", "train1", "stays in val"),
     fault("voc", "another size", xml(CAT, DOG, width=99), "wrong size", f"{XML} line 3", "99"),
     fault("voc", "a box twice", xml(CAT, DOG, DOG), "duplicate box", f"{XML} line 14", f"{XML} line 9"),
     fault("voc", "a corrupt picture", write("JPEGImages/train1.png", b"no"), "corrupt picture", "JPEGImages/train1.png"),
@@ -353,9 +365,9 @@ YOLO = (
     fault("yolo", "a picture without labels", remove(TXT), "no objects", "images/train/1.png"),
     fault("yolo", "a list with a missing picture", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/9.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "missing picture", "list.txt line 3", "9.png"),
     fault("yolo", "a list with a picture twice", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/1.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "listed twice", "list.txt line 3", "line 1"),
-    fault("yolo", "a file that names no classes", each(remove("data.yaml"), write("classes.txt", "")), "unreadable data", "classes.txt names no classes"),
-    fault("yolo", "broken YAML", replaced("data.yaml", "names: [cat, dog]", "names: [cat, dog"), "unreadable data", "data.yaml line"),
-    fault("yolo", "a folder that is not there", replaced("data.yaml", "val: images/val", "val: images/later"), "unreadable data", "data.yaml line 3", "images/later"),
+    fault("yolo", "a file that names no classes", each(remove("data.yaml"), write("classes.txt", "")), "unreadable data", "classes.txt names no classes", owner="the names"),
+    fault("yolo", "broken YAML", replaced("data.yaml", "names: [cat, dog]", "names: [cat, dog"), "unreadable data", "data.yaml line", owner="what was meant to be there"),
+    fault("yolo", "a folder that is not there", replaced("data.yaml", "val: images/val", "val: images/later"), "missing split", "data.yaml line 3", "images/later"),
     fault("yolo", "a corrupt picture", cut("images/train/1.png"), "corrupt picture", "images/train/1.png"),
     fault("yolo", "a picture in two splits", each(copy("images/train/1.png", "images/test/1.png"), copy(TXT, "labels/test/1.txt")), "leak", "images/train/1.png", "images/test/1.png"),
 )  # fmt: skip
@@ -382,8 +394,8 @@ MASK_FOLDER = (
     fault("mask folder", "a corrupt picture", cut("images/train/1.png"), "corrupt picture", "images/train/1.png"),
     fault("mask folder", "a picture in two splits", each(copy("images/train/1.png", "images/val/1.png")), "leak", "images/train/1.png", "images/val/1.png"),
     fault("mask folder", "the same picture with other masks", copy("images/train/1.png", "images/train/2.png"), "contradiction", "images/train/1.png", "images/train/2.png"),
-    fault("mask folder", "two files that name classes", each(write("a.yaml", "names: [a, b]\n"), write("b.yaml", "names: [a, b]\n")), "unreadable data", "a.yaml, b.yaml"),
-    fault("mask folder", "a file that names no classes", write("classes.txt", "\n"), "unreadable data", "classes.txt names no classes"),
+    fault("mask folder", "two files that name classes", each(write("a.yaml", "names: [a, b]\n"), write("b.yaml", "names: [c, d]\n")), "unreadable data", "a.yaml, b.yaml", owner="which names are right"),
+    fault("mask folder", "a file that names no classes", write("classes.txt", "\n"), "unreadable data", "classes.txt names no classes", owner="the names"),
     fault("mask folder", "a class without pixels", write("classes.txt", "ground\nroad\nowl\n"), "class missing", "train", "owl"),
     fault("mask folder", "a file beside the folders", write("notes.md", "x"), "unused file", "notes.md"),
 )  # fmt: skip

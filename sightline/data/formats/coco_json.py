@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sightline.data.annotation_faults import Concern
 from sightline.data.formats.coco_files import PictureFolder, with_splits
 from sightline.data.formats.found import FoundPictures
 from sightline.data.formats.pictures import below
@@ -144,7 +145,9 @@ def _categories(
         identity, name = (row.get("id"), row.get("name")) if isinstance(row, dict) else (None, None)
         name = str(name).strip() if isinstance(name, str | int) else ""
         if not isinstance(identity, Id) or not name:
-            raise DataError(f"{file}: category {called(identity, number)}: expected an id and a name, got {row!r}.")
+            wrong = f"{file}: category {called(identity, number)}: expected an id and a name, got {row!r}"
+            found.note_fault(f"{wrong}; it is left out with its objects.", Concern("bad entry"))
+            continue
         if names.get(identity, name) != name:
             raise DataError(f"{file}: category {identity!r} is there twice, as {names[identity]!r} and as {name!r}.")
         if name in names.values() and identity not in names:

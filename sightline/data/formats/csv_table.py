@@ -4,16 +4,15 @@
     photos/1.jpg,cat,train
     photos/2.jpg,dog,test
 
-Paths are relative to the table's folder, or absolute. Labels are class names. The table is UTF-8 and separated by commas;
-further columns are left alone.
+Paths are relative to the table's folder, or absolute. Labels are class names. Further columns are left alone. Which other names of
+columns, separators and encodings are read, `csv_rows` says; rows that cannot be used are left out, and named.
 """
 
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,26 +25,14 @@ from sightline.data.formats.copying import (
     unwritten,
     written_splits,
 )
-from sightline.data.index import SPLIT_ALIASES, Index, natural_order
+from sightline.data.formats.csv_rows import COLUMNS, Table, read_rows
+from sightline.data.index import Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
 
 NAME = "csv"
-COLUMNS = ("path", "label", "split")
-
-
-class Row(NamedTuple):
-    """One picture of a table."""
-
-    line: int
-    """Of the file, from 1, in which it begins."""
-    path: str
-    """As written."""
-    label: str
-    """Class name, without spaces around it."""
-    split: str
-    """train, val, test, or nothing."""
+_NAMED = 10
 
 
 def recognises(path: Path) -> bool:
@@ -54,12 +41,15 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Index:
-    """The data set in the table `path`; raises `DataError` with the line."""
-    rows, notes = read_rows(path)
-    _require_files(path, rows)
+    """The data set in the table `path`; raises `DataError`. What is wrong with single rows is in its `faults`."""
+    table = read_rows(path)
+    _leave_out_missing(table)
+    table.require_rows()
+    rows = table.rows
     names = tuple(sorted({row.label for row in rows}, key=natural_order))
     if len(names) < 2:
-        raise DataError(f"{path} has one class only ({', '.join(names)}): there is nothing to tell apart.")
+        only = f"{path} has one class only ({', '.join(names)}): there is nothing to tell apart."
+        raise DataError("\n".join([only, *table.found.lines[:_NAMED]]))
     number = {name: label for label, name in enumerate(names)}
     splits = np.array([row.split for row in rows])
     return Index(
@@ -68,7 +58,8 @@ def read(path: Path) -> Index:
         class_names=names,
         splits={split: np.flatnonzero(splits == split) for split in sorted(set(splits.tolist()) - {""})},
         format=NAME,
-        notes=tuple(notes),
+        notes=tuple(table.notes),
+        faults=table.found.of(len(rows)),
     )
 
 
@@ -108,29 +99,6 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     return (*lost, *numbered_anew(index))
 
 
-def read_rows(path: Path) -> tuple[list[Row], list[str]]:
-    """The rows of a table, checked one by one, and what was noticed; files need not exist."""
-    if not path.is_file():
-        raise DataError(f"{path} is not a file. A table with the columns path,label[,split] was expected.")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")  # not as text, which takes a lone \r for a line break
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}). Save the table as UTF-8.") from error
-    lines = _records(path, text)
-    header = [name.strip() for name in next(lines, (1, []))[1]]
-    _require_columns(path, header)
-    rows = [_row(path, line, header, fields) for line, fields in lines]
-    if not rows:
-        raise DataError(f"{path} has a header and no rows.")
-    _require_single(path, rows)
-    further = [name for name in header if name not in COLUMNS]
-    notes = [f"{path.name}: the columns {', '.join(further)} are not used."] if further else []
-    unsplit = sum(not row.split for row in rows)
-    if "split" in header and 0 < unsplit < len(rows):
-        notes.append(f"{path.name}: {unsplit} of {len(rows)} rows have no split, and are in none.")
-    return rows, notes
-
-
 def write_rows(index: Index, path: Path, names: Mapping[int, str]) -> Path:
     """Write the annotations, in one line each, and splits of the pictures at the given positions of an index, under those names."""
     split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
@@ -156,63 +124,18 @@ def text_of_rows(rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The line in which each row begins, and its fields; raises `DataError` with that line. Empty lines are no rows."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise DataError(f"{path} line {line}: this is no CSV ({error}).") from error
-        if fields is None:
-            return
-        if fields:
-            yield line, fields
-
-
-def _require_columns(path: Path, header: list[str]) -> None:
-    missing = [name for name in COLUMNS[:2] if name not in header]
-    if missing:
-        hint = " It seems to be separated by semicolons; commas are expected." if ";" in "".join(header) else ""
+def _leave_out_missing(table: Table) -> None:
+    folder = table.path.resolve().parent
+    missing = [row for row in table.rows if not os.path.isfile(folder / row.path)]  # noqa: PTH113 - raises for nothing
+    if len(missing) == len(table.rows):
         raise DataError(
-            f"{path} line 1: expected the columns path,label[,split], got {','.join(header) or 'nothing'}.{hint}"
-        )
-    if len(set(header)) < len(header):
-        raise DataError(f"{path} line 1: a column is named twice in {','.join(header)}.")
-
-
-def _row(path: Path, line: int, header: list[str], values: list[str]) -> Row:
-    if len(values) != len(header):
-        raise DataError(f"{path} line {line}: it has more or fewer fields than the header. Quote fields with commas.")
-    fields = dict(zip(header, values, strict=True))
-    name, label, split = (fields.get(column, "") for column in COLUMNS)
-    for column, value in (("path", name), ("label", label)):
-        if not value.strip():
-            raise DataError(f"{path} line {line}: the {column} is empty.")
-    known = SPLIT_ALIASES.get(split.strip().lower(), "")
-    if split.strip() and not known:
-        raise DataError(f"{path} line {line}: unknown split {split!r}; expected one of {', '.join(SPLIT_ALIASES)}.")
-    return Row(line, name, label.strip(), known)
-
-
-def _require_single(path: Path, rows: list[Row]) -> None:
-    first: dict[str, int] = {}
-    for row in rows:
-        if row.path in first:
-            raise DataError(f"{path} line {row.line}: {row.path} was listed before, in line {first[row.path]}.")
-        first[row.path] = row.line
-
-
-def _require_files(path: Path, rows: list[Row]) -> None:
-    folder = path.resolve().parent
-    missing = [row for row in rows if not os.path.isfile(folder / row.path)]  # noqa: PTH113 - raises for nothing
-    if missing:
-        more = f" (and {len(missing) - 1} more lines with missing files)" if len(missing) > 1 else ""
-        raise DataError(
-            f"{path} line {missing[0].line}: there is no file {missing[0].path}{more}. "
+            f"{table.path} line {missing[0].line}: there is no file {missing[0].path}, nor any of the {len(missing)} that the table names. "
             f"Paths are relative to the table's folder, {folder}."
         )
+    for row in missing:
+        table.found.add("missing picture", f"{table.place(row.line)}: there is no file {row.path}; it is left out.")
+    gone = {row.line for row in missing}
+    table.rows = [row for row in table.rows if row.line not in gone]
 
 
 def _relative(file: Path, folder: Path) -> str:

@@ -1,12 +1,12 @@
 """What formats share that keep annotations beside their pictures: the pictures as they are found, and what is wrong with them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from sightline.data.annotation_faults import AnnotationFaults, Concern
+from sightline.data.annotation_faults import Concern, FaultsFound
 from sightline.data.annotations import Annotations
 from sightline.data.index import Index
 from sightline.data.sources import FileSource
@@ -37,10 +37,7 @@ class FoundPictures:
     notes: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     _positions: dict[str, int] = field(default_factory=dict)
-    _lines: list[str] = field(default_factory=list)
-    _concerns: list[Concern] = field(default_factory=list)
-    _bad_pictures: int = 0
-    _absent_pictures: int = 0
+    _noted: FaultsFound = field(default_factory=FaultsFound)
 
     def class_number(self, name: str) -> int:
         """The number of a class, a new one for a new name."""
@@ -75,19 +72,17 @@ class FoundPictures:
         count: int = 1,
     ) -> None:
         """Note a picture (or `count` of them) that is left out, or, when it is not `absent`, one that is doubtful."""
-        self.note_fault(line, Concern(kind, position))
-        self._bad_pictures += count
-        self._absent_pictures += count * absent
+        self._noted.add(kind, line, position=position, absent=absent, count=count)
 
     def note_fault(self, line: str, concern: Concern) -> None:
         """Note a line that is ready to be said, and what it is about."""
-        self._lines.append(line)
-        self._concerns.append(concern)
+        self._noted.lines.append(line)
+        self._noted.concerns.append(concern)
 
     def require_pictures(self, format: str) -> None:
         """Raise `DataError` when there is no picture at all."""
         if not self.names:
-            first = "\n".join(["", *self._lines[:_NAMED]])
+            first = "\n".join(["", *self._noted.lines[:_NAMED]])
             raise DataError(f"{self.root} holds no picture of a data set in the format {format}.{first}")
 
     def with_annotations(
@@ -105,13 +100,5 @@ class FoundPictures:
             splits={split: np.flatnonzero(splits == split) for split in sorted(set(self.splits) - {""})},
             format=format,
             ignored=tuple(self.ignored),
-            faults=AnnotationFaults(
-                lines=tuple(self._lines),
-                concerns=tuple(self._concerns),
-                boxes=objects,
-                bad_boxes=self.bad_objects,
-                called=called,
-                pictures=len(self.names) + self._absent_pictures,
-                bad_pictures=self._bad_pictures,
-            ),
+            faults=replace(self._noted.of(len(self.names)), boxes=objects, bad_boxes=self.bad_objects, called=called),
         )

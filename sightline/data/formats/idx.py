@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sightline.data.annotation_faults import FaultsFound
 from sightline.data.annotations import ClassLabels
 from sightline.data.counted import counted
 from sightline.data.formats.copying import require_new, unwritten, written_splits
@@ -34,6 +35,8 @@ LIMIT = 4 * 2**30
 _SPLITS = {"train": "train", "val": "val", "test": "test", "t10k": "test"}
 _UNSIGNED_BYTE = 0x08
 _NAMED = 20
+_GZIP = 31
+"""What zlib calls a stream with gzip's header."""
 
 
 def recognises(path: Path) -> bool:
@@ -47,6 +50,7 @@ def read(path: Path) -> Index:
     labels: list[NDArray[np.uint8]] = []
     names: list[str] = []
     splits: dict[str, NDArray[np.int64]] = {}
+    found = FaultsFound()
     for prefix, split in _SPLITS.items():
         images_path = _file(path, prefix, "images", 3) if path.is_dir() else None
         if images_path is None:
@@ -56,11 +60,15 @@ def read(path: Path) -> Index:
             raise DataError(f"{images_path} has no labels: expected {prefix}-labels-idx1-ubyte.gz beside it.")
         if split in splits:
             raise DataError(f"{path} has two pictures files for the {split} split. Keep one.")
-        images.append(read_array(images_path, 3))
-        labels.append(read_array(labels_path, 1))
-        count = len(images[-1])
-        if len(labels[-1]) != count:
-            raise DataError(f"{labels_path} has {len(labels[-1])} labels for {count} pictures in {images_path.name}.")
+        pictures, announced = _pictures(images_path, found)
+        of_split, count = read_array(labels_path, 1), len(pictures)
+        if len(of_split) != announced:
+            raise DataError(
+                f"{labels_path} has {len(of_split)} labels for {announced} pictures in {images_path.name}: which is whose cannot be told. "
+                "Fetch both again."
+            )
+        images.append(pictures)
+        labels.append(of_split[:count])
         splits[split] = np.arange(len(names), len(names) + count)
         names += [f"{images_path.name} picture {number}" for number in range(count)]
     if not names:
@@ -77,6 +85,7 @@ def read(path: Path) -> Index:
         class_names=tuple(str(number) for number in range(int(together.max()) + 1)),
         splits=splits,
         format=NAME,
+        faults=found.of(len(names)),
     )
 
 
@@ -118,22 +127,45 @@ def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
     The size that the header announces is checked before anything is decompressed.
     """
+    shape, content = _content(path, dimensions)
+    expected = math.prod(shape)
+    if len(content) != expected:
+        got = f"{len(content):,}" if len(content) < expected else "more"
+        raise DataError(
+            f"{path} announces {' x '.join(map(str, shape))} = {expected:,} values and holds {got}. Fetch it again."
+        )
+    return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
+
+
+def _pictures(path: Path, found: FaultsFound) -> tuple[NDArray[np.uint8], int]:
+    """Those in a file, and how many it announces; of one that was cut short, those before the cut, and the others are noted."""
+    shape, content = _content(path, 3)
+    announced, one = shape[0], math.prod(shape[1:])
+    whole = len(content) // one
+    if not 0 < whole < announced:
+        return read_array(path, 3), announced
+    lost = counted(announced - whole, "picture is", "pictures are")
+    line = f"{path.name}: it announces {announced} pictures and ends after {whole}; {lost} left out. Fetch it again."
+    found.add("broken file", line, count=announced - whole)
+    return np.frombuffer(bytearray(content[: whole * one]), np.uint8).reshape(whole, *shape[1:]), announced
+
+
+def _content(path: Path, dimensions: int) -> tuple[tuple[int, ...], bytes]:
+    """The shape that a file announces, and its values: fewer where it was cut short, one more where it holds more."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             shape = _header(path, cast(BinaryIO, file), dimensions)
             expected = math.prod(shape)
             if expected > LIMIT:
                 raise DataError(f"{path} announces {expected:,} bytes of values, more than the limit of {LIMIT:,}.")
-            content = file.read(expected)
-            surplus = len(file.read(1))
+            try:
+                return shape, file.read(expected + 1)
+            except EOFError:  # the stream ends early; all that is before its end is good
+                start = 4 + 4 * dimensions
+                unpacked = zlib.decompressobj(_GZIP).decompress(path.read_bytes(), start + expected)
+                return shape, unpacked[start:]
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}). It may be incomplete: fetch it again.") from error
-    if len(content) < expected or surplus:
-        got = f"{len(content):,}" if len(content) < expected else "more"
-        raise DataError(
-            f"{path} announces {' x '.join(map(str, shape))} = {expected:,} values and holds {got}. Fetch it again."
-        )
-    return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
 
 
 def _new(path: Path, shape: tuple[int, ...]) -> gzip.GzipFile:

@@ -50,9 +50,11 @@ def read(path: Path) -> Index:
         )
     root = found_root.resolve()
     found, val = Found(root), _flat_val(root)
-    folders = {split: folder for split, folder in split_folders(root).items() if folder != val}
-    if val is not None and "val" in folders:
-        raise DataError(f"{root} has two folders for one split: {val.name} and {folders['val'].name}. Keep one.")
+    every = [(split, folder) for split, held in split_folders(root).items() for folder in held if folder != val]
+    folders = dict(every)
+    if len(folders) < len(every) or (val is not None and "val" in folders):
+        names = ", ".join(folder.name for folder in (*([val] if val else []), *(folder for _, folder in every)))
+        raise DataError(f"{root} has two folders for one split: {names}. Keep one.")
     if "train" not in folders and (root / "train").exists():
         raise DataError(
             f"{root}/train holds no class folders. Unpack the archive of each class into a folder of its name, such as n01440764."

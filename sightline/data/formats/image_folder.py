@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.data.annotation_faults import FaultsFound
 from sightline.data.annotations import ClassLabels
 from sightline.data.formats.copying import Copies, numbered_anew, require_new, require_plain_names
 from sightline.data.formats.pictures import entries, is_hidden, is_picture
@@ -59,10 +60,16 @@ def read(path: Path) -> Index:
     root = path.resolve()
     found = Found(root)
     folders = split_folders(root)
-    for split, folder in folders.items() if folders else [("", root)]:
-        found.add_split(split, folder)
+    for split, held in folders.items() if folders else [("", [root])]:
+        for folder in held:
+            found.add_split(split, folder)
+        if len(held) > 1:
+            names = " and ".join(folder.name for folder in held)
+            found.faults.add(
+                "two folders", f"{held[1].name}: {names} both mean {split}, and are taken together.", count=0
+            )
     if folders:
-        found.ignore_beside(folders.values())
+        found.ignore_beside([folder for held in folders.values() for folder in held])
     found.require_classes(path)
     return found.index(NAME)
 
@@ -104,6 +111,7 @@ class Found:
     class_folders: dict[str, list[str]] = field(default_factory=dict)
     """Split -> names of its class folders, in order."""
     ignored: list[str] = field(default_factory=list)
+    faults: FaultsFound = field(default_factory=FaultsFound)
 
     @property
     def class_names(self) -> set[str]:
@@ -129,7 +137,7 @@ class Found:
             self.ignored.append(f"{_shown(beside.name)}: it lies beside the folders {names}")
 
     def require_classes(self, path: Path) -> None:
-        """Raise `DataError` unless there are two classes or more and each of them can be trained on."""
+        """Raise `DataError` unless there are two classes or more; those that cannot be trained on are noted."""
         some_ignored = f" Ignored were: {'; '.join(self.ignored[:3])}." if self.ignored else ""
         if not self.pictures:
             raise DataError(
@@ -143,14 +151,11 @@ class Found:
             )
         for split in ("train", ""):
             if split in self.class_folders:
-                empty = sorted(names - self._classes_of(split), key=natural_order)
-                if empty:
-                    where = path / split / empty[0]
-                    more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
-                    raise DataError(
-                        f"The class {empty[0]!r} has no pictures to train on{more}: {where} is empty or missing. "
-                        "Put pictures there, or remove the class's folders everywhere."
-                    )
+                for name in sorted(names - self._classes_of(split), key=natural_order):
+                    folder = f"{split}/{name}" if split else name
+                    line = f"{folder} is empty or missing: the class {name!r} has no pictures to train on."
+                    way_out = "Put pictures there, or remove the class's folders everywhere."
+                    self.faults.add("untrained class", f"{line} {way_out}", count=0)
 
     def index(self, format: str, *notes: str) -> Index:
         """All that was found, with `notes` before what is odd about it; call `require_classes` first."""
@@ -165,6 +170,7 @@ class Found:
             format=format,
             notes=(*notes, *self._absences(class_names)),
             ignored=tuple(self.ignored),
+            faults=self.faults.of(len(self.pictures)),
         )
 
     def ignore(self, entry: os.DirEntry[str], reason: str) -> None:
@@ -209,13 +215,11 @@ class Found:
         return entry.path[len(str(self.root)) :].lstrip(os.sep).replace(os.sep, "/")
 
 
-def split_folders(root: Path) -> dict[str, Path]:
-    """Split -> its folder, for folders that are named like splits and hold folders; in the splits' order."""
-    folders: dict[str, Path] = {}
+def split_folders(root: Path) -> dict[str, list[Path]]:
+    """Split -> its folders, for those that are named like splits and hold folders; in the splits' order."""
+    folders: dict[str, list[Path]] = {}
     for split, folder in _split_folders(root):
-        if split in folders:
-            raise DataError(f"{root} has two folders for one split: {folders[split].name} and {folder.name}. Keep one.")
-        folders[split] = folder
+        folders.setdefault(split, []).append(folder)
     return {split: folders[split] for split in SPLITS if split in folders}
 
 

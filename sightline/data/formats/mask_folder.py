@@ -66,9 +66,8 @@ def read(path: Path) -> Index:
         )
     pairs = Pairs(root)
     pairs.read(every)
-    faults = pairs.faults()
     if not pairs.pictures:
-        raise DataError("\n".join([f"{path} holds no picture with a mask:", *faults.lines[:10]]))
+        raise DataError("\n".join([f"{path} holds no picture with a mask:", *pairs.found.lines[:10]]))
     classes = classes_of(root, pairs.masks, config)
     splits = np.array(pairs.splits)
     return Index(
@@ -81,7 +80,7 @@ def read(path: Path) -> Index:
         ignored=tuple(
             line for line in pairs.ignored if classes.file is None or not line.startswith(f"{classes.file.name}:")
         ),
-        faults=faults,
+        faults=pairs.found.of(len(pairs.pictures)),
     )
 
 

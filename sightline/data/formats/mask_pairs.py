@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from sightline.data.annotation_faults import AnnotationFaults, Concern
+from sightline.data.annotation_faults import FaultsFound
 from sightline.data.counted import counted
 from sightline.data.formats.pictures import (
     below,
@@ -102,9 +102,8 @@ class Pairs:
     notes: list[str] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
     """Files and folders in the root that are part of the data set."""
-    _lines: list[str] = field(default_factory=list)
-    _concerns: list[Concern] = field(default_factory=list)
-    _absent: int = 0
+    found: FaultsFound = field(default_factory=FaultsFound)
+    """Masks without a picture, and the other way round."""
 
     def read(self, every: list[Folders]) -> None:
         """Take all pictures that have masks; raises `DataError` for lists that contradict each other."""
@@ -115,19 +114,12 @@ class Pairs:
             }
             self._take(folders, lists)
         for line, place in lists.values():
-            self._fault(f"{place}: there is no picture {line} in {below(every[0].pictures, self.root)}.")
+            self.found.add(
+                "missing picture", f"{place}: there is no picture {line} in {below(every[0].pictures, self.root)}."
+            )
         unused = [entry.name for entry in entries(self.root) if Path(entry.path) not in self.used]
         if not every[0].side_by_side or every[0].pictures != self.root:
             self.ignored += [f"{name}: it lies beside the pictures and masks" for name in unused]
-
-    def faults(self) -> AnnotationFaults:
-        """Masks without a picture, and the other way round."""
-        return AnnotationFaults(
-            lines=tuple(self._lines),
-            concerns=tuple(self._concerns),
-            pictures=len(self.pictures) + self._absent,
-            bad_pictures=self._absent,
-        )
 
     def _take(self, folders: Folders, lists: dict[str, tuple[str, str]]) -> None:
         """`lists` loses the lines whose pictures are found."""
@@ -150,10 +142,10 @@ class Pairs:
                 unlisted += 1
             else:
                 wanted = f"{key}{SUFFIXES[0] if folders.side_by_side else ''}.png"
-                self._fault(
+                self.found.add(
+                    "missing mask",
                     f"{below(picture, self.root)}: there is no mask {wanted} (or of another kind) in {shown}; the picture is left out. "
                     "Draw the mask, or remove the picture.",
-                    kind="missing mask",
                 )
         if unlisted:
             one = "picture is in no list of a split and has no mask; it is"
@@ -165,8 +157,9 @@ class Pairs:
             self.notes.append(f"{counted(undivided, one, several)} in none.")
         for key, mask in masks.items():
             wanted = _picture_of(key) if folders.side_by_side else key
-            self._fault(
-                f"{below(mask, self.root)}: there is no picture {wanted} in {below(folders.pictures, self.root)}; the mask is left out."
+            self.found.add(
+                "missing picture",
+                f"{below(mask, self.root)}: there is no picture {wanted} in {below(folders.pictures, self.root)}; the mask is left out.",
             )
 
     def _found(self, folders: Folders) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -216,11 +209,6 @@ class Pairs:
             if before and _list_split(before[1]) != _list_split(place):
                 raise DataError(f"{name} is in two splits: {before[1]} and {place}. A picture may be in one only.")
             listed.setdefault(name, (name, place))
-
-    def _fault(self, line: str, kind: str = "missing picture") -> None:
-        self._lines.append(line)
-        self._concerns.append(Concern(kind))
-        self._absent += 1
 
 
 def _pair(split: str, folder: Path) -> Folders | None:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.data.annotation_faults import FaultsFound
 from sightline.data.annotations import ClassLabels
 from sightline.data.decode import DecodeLimits, Shrink, decode
 from sightline.data.formats.copying import encoded, own_name, require_new, unwritten, written_splits
@@ -46,36 +47,37 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Index:
-    """The data set in the file or folder `path`; raises `DataError` with file and row."""
+    """The data set in the file or folder `path`; raises `DataError`. What is wrong with single rows or files is in its `faults`."""
     _pyarrow()
     files = _files(path)
     if not files:
         raise DataError(f"{path} holds no .parquet files: expected some such as train-00000-of-00001.parquet in it.")
     if path.is_dir():
         _require_all(files)
-    shards = [_shard(file) for file in files]
+    found, notes = FaultsFound(), list[str]()
+    shards = _shards(files, found)
     columns = _same(shards, "columns")
-    named = _same(shards, "class_names")
     labels: list[NDArray[Any]] = [_labels(shard) for shard in shards]
-    notes = []
     for split in dict.fromkeys(shard.split for shard in shards):
         of_split = [at for at, shard in enumerate(shards) if shard.split == split]
         if all((labels[at] == -1).all() for at in of_split) and len(of_split) < len(shards):
             notes.append(f"The {split} split has no labels (all are -1) and is left out.")
             shards = [shard for at, shard in enumerate(shards) if at not in of_split]
             labels = [held for at, held in enumerate(labels) if at not in of_split]
-    numbers, class_names = _numbered(labels, named, notes)
-    source = ParquetSource([(shard.path, shard.group_rows) for shard in shards], columns[0])
-    split_of_row = np.repeat([shard.split for shard in shards], [shard.rows for shard in shards])
+    numbers, class_names = _numbered(labels, shards, notes)
+    good = _good_rows(labels, numbers, shards, found)
+    source = ParquetSource([(shard.path, shard.group_rows) for shard in shards], columns[0], good)
+    split_of_row = np.repeat([shard.split for shard in shards], [shard.rows for shard in shards])[good]
     if sum(shard.path.stat().st_size for shard in shards) > KEPT_BYTES:
         notes.append("The files exceed the memory kept for them: reading in random order will be slow.")
     return Index(
         source=source,
-        annotations=ClassLabels(numbers),
+        annotations=ClassLabels(numbers[good]),
         class_names=class_names,
         splits={str(s): np.flatnonzero(split_of_row == s) for s in np.unique(split_of_row) if s},
         format=NAME,
         notes=tuple(notes),
+        faults=found.of(len(good)),
     )
 
 
@@ -117,11 +119,17 @@ def _rows(index: Index, positions: list[int], schema: Any) -> Any:
 class ParquetSource:
     """Pictures in the rows of parquet files.
 
-    `files` are the paths with the number of rows of each row group; `column` is the pictures' column. A forked or spawned
-    worker opens the files anew.
+    `files` are the paths with the number of rows of each row group; `column` is the pictures' column; `rows` are those of all files
+    together that hold the pictures of the data set, ascending, or all. A forked or spawned worker opens the files anew.
     """
 
-    def __init__(self, files: list[tuple[Path, list[int]]], column: str, limits: DecodeLimits | None = None) -> None:
+    def __init__(
+        self,
+        files: list[tuple[Path, list[int]]],
+        column: str,
+        rows: NDArray[np.int64] | None = None,
+        limits: DecodeLimits | None = None,
+    ) -> None:
         self.files = [path for path, _ in files]
         self.column = column
         self.limits = limits or DecodeLimits()
@@ -129,15 +137,17 @@ class ParquetSource:
         group_rows = [count for _, rows in files for count in rows]
         self._first_rows = list(accumulate(group_rows, initial=0))
         self._file_rows = list(accumulate((sum(rows) for _, rows in files), initial=0))
+        self._rows = np.arange(self._first_rows[-1]) if rows is None else rows
         self._forget()
 
     def __len__(self) -> int:
-        return self._first_rows[-1]
+        return len(self._rows)
 
     def name(self, position: int) -> str:
         """The file's name and the row in it, from 0."""
-        file = bisect_right(self._file_rows, position) - 1
-        return f"{self.files[file].name} row {position - self._file_rows[file]}"
+        row = int(self._rows[position])
+        file = bisect_right(self._file_rows, row) - 1
+        return f"{self.files[file].name} row {row - self._file_rows[file]}"
 
     def image(self, position: int) -> Tensor:
         """The picture as (3, H, W) uint8 RGB; raises `ImageError`."""
@@ -149,8 +159,9 @@ class ParquetSource:
 
     def content(self, position: int) -> bytes:
         """The bytes of the picture's file; raises `ImageError`."""
-        group = bisect_right(self._first_rows, position) - 1
-        content: bytes | None = self._group(group)[position - self._first_rows[group]].as_py()
+        row = int(self._rows[position])
+        group = bisect_right(self._first_rows, row) - 1
+        content: bytes | None = self._group(group)[row - self._first_rows[group]].as_py()
         if content is None:
             raise ImageError(f"{self.name(position)}: the row holds no picture (its bytes are null).")
         return content
@@ -215,6 +226,26 @@ class _Shard:
         return sum(self.group_rows)
 
 
+def _shards(files: list[Path], found: FaultsFound) -> list[_Shard]:
+    """What the footers say. A file that cannot be read is left out where its split has others, and counts as many pictures as the
+    longest of those.
+    """
+    shards: list[_Shard] = []
+    broken: dict[Path, DataError] = {}
+    for file in files:
+        try:
+            shards.append(_shard(file))
+        except DataError as error:
+            broken[file] = error
+    for file, reason in broken.items():
+        others = [shard.rows for shard in shards if shard.split == _split(file)]
+        if not others:
+            raise reason
+        line = f"{file.name}: {str(reason).removeprefix(f'{file} ')} It is left out with its pictures, about {max(others)}."
+        found.add("broken file", line, count=max(others))
+    return shards
+
+
 def _shard(path: Path) -> _Shard:
     pyarrow = _pyarrow()
     try:
@@ -250,36 +281,57 @@ def _column(path: Path, schema: Any, features: dict[str, Any], kind: str, usual:
 
 
 def _labels(shard: _Shard) -> NDArray[Any]:
-    """(rows,) labels as they are in the file: numbers or text."""
+    """(rows,) labels as they are in the file: numbers or text, and None where there is none."""
     pyarrow = _pyarrow()
     with pyarrow.parquet.ParquetFile(shard.path) as file:
         column = file.read(columns=[shard.columns[1]], use_threads=False).column(0).combine_chunks()
-    if column.null_count:
-        row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
-        raise DataError(f"{shard.path} row {row}: it has no label ({column.null_count} rows have none).")
     kind = column.type
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
         raise DataError(f"{shard.path}: labels are whole numbers or text, the column {shard.columns[1]!r} has {kind}.")
-    labels = column.to_numpy(zero_copy_only=False)
-    return np.asarray(labels, np.int64 if pyarrow.types.is_integer(kind) else object)
+    if pyarrow.types.is_integer(kind) and not column.null_count:
+        return np.asarray(column.to_numpy(zero_copy_only=False), np.int64)
+    return np.array(column.to_pylist(), object)
 
 
 def _numbered(
-    labels: list[NDArray[Any]], named: tuple[str, ...], notes: list[str]
+    labels: list[NDArray[Any]], shards: list[_Shard], notes: list[str]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Labels as 0..K-1 and the names of the classes."""
-    together = np.concatenate(labels)
-    if together.dtype == object:
-        class_names = named or tuple(sorted(set(together.tolist()), key=natural_order))
-        number = {name: label for label, name in enumerate(class_names)}
-        unknown = set(together.tolist()) - set(class_names)
-        if unknown:
-            raise DataError(f"The label {sorted(unknown)[0]!r} is none of the class names {', '.join(class_names)}.")
-        return np.array([number[name] for name in together], np.int64), class_names
-    if not named:
-        named = tuple(str(number) for number in range(int(together.max(initial=-1)) + 1))
+    """Labels as 0..K-1, -1 for those that say no class, and the names of the classes."""
+    if len({shard.class_names for shard in shards}) > 1:
+        if not all(shard.class_names for shard in shards):
+            _same(shards, "class_names")
+        notes.append("The files name different classes, or in another order; they are matched by their names.")
+    there = [{label for label in held.tolist() if label is not None} for held in labels]
+    class_names = tuple(dict.fromkeys(name for shard in shards for name in shard.class_names))
+    if not class_names and any(isinstance(label, str) for held in there for label in held):
+        class_names = tuple(sorted(set().union(*there), key=natural_order))
+    elif not class_names:
+        class_names = tuple(str(number) for number in range(max(set().union(*there), default=-1) + 1))
         notes.append("The files name no classes; classes are called by their numbers.")
-    return together.astype(np.int64), named
+    numbers = []
+    for shard, held in zip(shards, labels, strict=True):
+        own = {name: class_names.index(name) for name in shard.class_names or class_names}
+        number: dict[Any, int] = {**own, **dict(enumerate(own.values()))}
+        numbers.append(np.array([number.get(label, -1) for label in held.tolist()], np.int64))
+    return np.concatenate(numbers), class_names
+
+
+def _good_rows(
+    labels: list[NDArray[Any]], numbers: NDArray[np.int64], shards: list[_Shard], found: FaultsFound
+) -> NDArray[np.int64]:
+    """The rows of all files together that have a label that is one; the others are noted. Raises `DataError` when there is none."""
+    for row in np.flatnonzero(numbers < 0).tolist():
+        first, at = row, 0
+        while first >= shards[at].rows:
+            first, at = first - shards[at].rows, at + 1
+        label, names = labels[at][first], shards[at].class_names
+        named = f" ({', '.join(names[:_NAMED])}{' ...' if len(names) > _NAMED else ''})" if names else ""
+        wrong = "it has no label" if label is None else f"its label is {label!r}, none of the classes{named}"
+        found.add("bad entry", f"{shards[at].path.name} row {first}: {wrong}; it is left out.")
+    good = np.flatnonzero(numbers >= 0)
+    if not len(good):
+        raise DataError("\n".join(["No row has a label that is one of the classes:", *found.lines[:_NAMED]]))
+    return good
 
 
 def _same(shards: list[_Shard], attribute: str) -> Any:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from sightline.data.annotation_faults import Concern
 from sightline.data.annotations import Objects
 from sightline.data.counted import counted
 from sightline.data.formats.boxes import Floats, Found
@@ -67,6 +68,8 @@ def read(path: Path) -> Index:
     if not sources:
         raise DataError(f"{path} holds no YOLO data set: expected data.yaml, or the folders images and labels.")
     found = Found(root, where=lambda file, line: f"{file} line {line}", relative=True)
+    for line in config.absent:
+        found.note_fault(line, Concern("missing split"))
     labels = _Labels(found, config)
     for split, held in sources.items():
         for source in held:

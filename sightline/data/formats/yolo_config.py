@@ -40,6 +40,8 @@ class Config(NamedTuple):
     key_points: int = 0
     """Numbers that follow a box."""
     notes: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    """A line for each folder or list of the val split that is not there."""
 
 
 def is_config(path: Path) -> bool:
@@ -57,6 +59,7 @@ def read_config(path: Path) -> Config:
     given = _text(path, keys, "path")
     bases = [base for base in dict.fromkeys((path.parent / given, path.parent)) if base.is_dir()]
     sources: dict[str, list[Path]] = {}
+    absent: list[str] = []
     for key, split in SPLIT_ALIASES.items():
         for value, line in _texts(path, keys, key):
             source = _found(bases, value, f"{path.name} line {line}", notes)
@@ -65,10 +68,13 @@ def read_config(path: Path) -> Config:
             elif split == "test":
                 notes.append(f"{path.name} line {line}: there is no {value}; the data set has no test split.")
             else:
-                raise DataError(f"{path} line {line}: there is no {value}, below {' or '.join(map(str, bases))}.")
+                nowhere = f"line {line}: there is no {value}, below {' or '.join(map(str, bases))}"
+                if split == "train":
+                    raise DataError(f"{path} {nowhere}. Write where the pictures are.")
+                absent.append(f"{path.name} {nowhere}; it is left out. Write where it is, or take the line out.")
     shape = [int(number) for number, _ in _texts(path, keys, "kpt_shape") if number.isdecimal()]
     key_points = math.prod(shape) if shape else 0
-    return Config(bases[0].resolve(), path.name, names, sources or None, key_points, tuple(notes))
+    return Config(bases[0].resolve(), path.name, names, sources or None, key_points, tuple(notes), tuple(absent))
 
 
 def read_names(path: Path) -> tuple[dict[int, str], int | None]:

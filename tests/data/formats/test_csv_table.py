@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from sightline.data.formats import csv_table, read
+from sightline.data.formats.csv_rows import read_rows
 from sightline.data.index import Index
 from sightline.errors import DataError
 
@@ -47,36 +48,93 @@ def test_rows_without_a_split_are_in_none_and_counted(table: Callable[..., Path]
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("file,label\n1.png,a\n", r"table\.csv line 1: expected the columns path,label\[,split\], got file,label\."),
-        ("path;label\n1.png;a\n", "separated by semicolons"),
+        ("where,label\n1.png,a\n", r"table\.csv line 1: expected the columns path,label\[,split\], got where,label\. Name"),
         ("", "got nothing"),
-        ("path,label,label\n1.png,a,b\n", "named twice"),
+        ("path,label,label\n1.png,a,b\n", "line 1: which column is the label is not clear: label, label"),
+        ("image,File,label\n1.png,2.png,b\n", "line 1: which column is the path is not clear: image, File. Call one of them"),
+        ("filename,class,xmin,ymin\n1.png,a,1,2\n", "speak of boxes, .* Write the boxes as COCO"),
         ("path,label\n", "a header and no rows"),
-        ("path,label\n1.png,a\nmore/2.png,\n", "line 3: the label is empty"),
-        ("path,label\n1.png,a\n ,b\n", "line 3: the path is empty"),
-        (
-            "path,label,split\n1.png,a,train\nmore/2.png,b,holdout\n",
-            "line 3: unknown split 'holdout'; expected one of train, training, val",
-        ),
-        ("path,label\n1.png,a\n4.png,b\n5.png,b\n", r"line 3: there is no file 4\.png \(and 1 more lines.*relative to"),
-        ("path,label\n1.png,a\n1.png,b\n", r"line 3: 1\.png was listed before, in line 2"),
-        ("path,label\n1.png,a,b\n", "line 2: it has more or fewer fields"),
-        ("path,label\n1.png\n", "line 2: it has more or fewer fields"),
+        ("path,label\n4.png,b\n5.png,b\n", r"line 2: there is no file 4\.png, nor any of the 2 .* relative to"),
+        ("path,label\n1.png\n2.png\n", r"has no row that can be used:\ntable\.csv line 2: it has 1 fields, and the header 2 "),
         ('path,label\n"1.png,a\n', "line 2: this is no CSV"),
         ('path,label\n1.png,a\n\n"more/2.png,b\n5.png,c\n', "line 4: this is no CSV"),
         (f"path,label\n1.png,a\nmore/2.png,{'b' * 2**17}b\n", "line 3: this is no CSV"),
-        ("path,label\n1.png,a\n\nmore/2.png,\n", "line 4: the label is empty"),
         ("path,label\n1.png,a\nmore/2.png,a\n", r"one class only \(a\)"),
+        ("path,label\n1.png,a\nmore/2.png,\n", r"one class only \(a\).*\ntable\.csv line 3: the label is empty"),
     ],
-)
-def test_errors_name_the_line(table: Callable[..., Path], text: str, error: str) -> None:
+)  # fmt: skip
+def test_what_is_no_table_of_pictures(table: Callable[..., Path], text: str, error: str) -> None:
     with pytest.raises(DataError, match=error):
         read(table(text))
 
 
-def test_other_encodings_are_refused(table: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match=r"is not UTF-8 text \(byte 17\)"):
-        read(table("path,label\n1.png,\xe9\n", "latin-1"))
+GOOD = "1.png,a,train\nmore/2.png,b,train\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "line"),
+    [
+        ('"3, three.png",,train', "bad entry", "table.csv line 4: the label is empty; it is left out."),
+        (" ,b,train", "bad entry", "table.csv line 4: the path is empty; it is left out."),
+        ('"3, three.png",b,holdout', "bad entry", "table.csv line 4: unknown split 'holdout', expected one of train, training, val"),
+        ("3, three.png,b,test", "bad entry", "table.csv line 4: it has 4 fields, and the header 3 (fields with separators"),
+        ("5.png,b,test", "missing picture", "table.csv line 4: there is no file 5.png; it is left out."),
+    ],
+)  # fmt: skip
+def test_only_a_bad_row_is_left_out(table: Callable[..., Path], row: str, kind: str, line: str) -> None:
+    index = read(table(f"path,label,split\n{GOOD}{row}\n"))
+    assert [index.source.name(p) for p in range(len(index))] == ["1.png", "more/2.png"]
+    assert index.class_names == ("a", "b")
+    assert [concern.kind for concern in index.faults.concerns] == [kind]
+    assert index.faults.lines[0].startswith(line)
+    assert (index.faults.pictures, index.faults.bad_pictures) == (3, 1)
+    with pytest.raises(DataError, match=r"1 of 3 pictures \(33\.33%\) bad; 1\.00% may be lost"):
+        index.faults.require_few()
+
+
+def test_all_bad_rows_are_named_at_once(table: Callable[..., Path]) -> None:
+    index = read(table(f"path,label,split\n{GOOD}5.png,b,\n\n,b,train\n6.png,b,train\n"))
+    assert [line.partition(":")[0] for line in index.faults.lines] == [f"table.csv line {n}" for n in (6, 4, 7)]
+
+
+@pytest.mark.parametrize(
+    ("again", "splits", "said"),
+    [
+        ("1.png,a,train", {"train": [0, 1]}, "line 2."),
+        ("1.png,a,test", {"train": [1], "test": [0]}, "line 2, in train and in test; it stays in test."),
+        ("1.png,a,", {"train": [0, 1]}, "line 2, in train and in no split; it stays in train."),
+        ("1.png,b,train\n1.png,c,train", {"train": [0]}, "line 2, as a and not as b; the picture is left out."),
+    ],
+)
+def test_a_picture_in_two_rows(table: Callable[..., Path], again: str, splits: dict[str, list[int]], said: str) -> None:
+    index = read(table(f'path,label,split\n{GOOD}{again}\n"3, three.png",c,val\n'))
+    assert index.faults.lines[0] == f"table.csv line 4: 1.png was listed before, in {said}"
+    assert (index.faults.pictures, index.faults.bad_pictures) == (3, 1)
+    there = {split: held.tolist() for split, held in index.splits.items() if split != "val"}
+    assert there == splits
+
+
+def test_columns_and_separators_that_others_write(table: Callable[..., Path]) -> None:
+    index = read(table("Image;Class;split\n1.png;a;train\nmore/2.png;b;val\n"))
+    assert (index.class_names, index.faults.lines) == (("a", "b"), ())
+    assert index.notes == (
+        "table.csv: it is separated by semicolons.",
+        "table.csv: the column Image for the path and Class for the label is taken.",
+    )
+    assert len(read(table("file name\tlabel\n1.png\ta\n3, three.png\tb\n"))) == 2
+    assert read(table("path,label,class\n1.png,a,x\nmore/2.png,b,y\n")).class_names == ("a", "b")
+
+
+def test_other_encodings_are_read_aloud(table: Callable[..., Path]) -> None:
+    rows = "path,label\n1.png,k\xe4tzchen\nmore/2.png,dog\n"
+    said = "table.csv is not UTF-8 and is read as Windows-1252, so that it says 'k\xe4tzchen'."
+    for encoding, notes in (("cp1252", (f"{said} Where that is wrong, save it as UTF-8.",)), ("utf-16", ())):
+        index = read(table(rows, encoding))
+        assert (index.class_names, index.notes) == (("dog", "k\xe4tzchen"), notes)
+    path = table(rows)
+    path.write_bytes(b"path,label\n1.png,\x81\n")
+    with pytest.raises(DataError, match="Save the table as UTF-8"):
+        read(path)
 
 
 def test_read_undoes_write(table: Callable[..., Path], tmp_path: Path, make_index: Callable[..., Index]) -> None:
@@ -109,6 +167,6 @@ def test_names_with_any_line_break_come_back(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_bytes(
         csv_table.text_of_rows([("path", "label"), *((name, "x") for name in names)]).encode()
     )
-    rows, _ = csv_table.read_rows(tmp_path / "table.csv")
+    rows = read_rows(tmp_path / "table.csv").rows
     assert [row.path for row in rows] == names
     assert [row.line for row in rows][:2] == [2, 4], "a lone \\r begins a line for all readers"
