@@ -57,7 +57,10 @@ def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:
         splits = _divided(index, whole, seed, {"val": val, "test": test})
         return index.divided(splits, f"The data set {came} was divided: {_sizes(splits)} ({_how(index)}seed {seed}).")
     if "train" not in given:
-        raise DataError(f"The data set has only the splits {', '.join(given)}: there is no train split to learn from.")
+        raise DataError(
+            f"The data set has only the splits {', '.join(given)}: there is no train split to learn from. "
+            "Put pictures into one, or make it with `sightline split`."
+        )
     if "val" not in given:
         parts = _divided(index, given["train"], seed, {"val": val})
         splits = {**given, **parts}

@@ -26,7 +26,9 @@ from sightline.workflows.check_targets import changes_of, require_copy, require_
 
 _INSTEAD = {"classification": "image folder", "detection": "coco", "segmentation": "mask folder"}
 """What is written for a format that is only read."""
-_FOR_THE_OWNER = "there is nothing that a copy could leave out or write otherwise to be without the error; mend it as the error says."
+_FOR_THE_OWNER = (
+    "there is nothing to repair, since any copy would have the error too: mend the data set as the error says."
+)
 Progress = Callable[[int, int], None]
 _SAID_TWICE = re.compile(r"The \w+ split has no (pictures|objects) of ")
 """Notes of the formats that findings say too."""

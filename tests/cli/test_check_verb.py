@@ -64,12 +64,15 @@ def test_what_is_not_there_is_2(cli: Callable, tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_an_error_with_its_text(cli: Callable, tmp_path: Path) -> None:
     path = sound.csv(tmp_path / "set")
-    faults.replaced("set.csv", "cat,val", "cat,later")(tmp_path / "set")
+    faults.replaced("set.csv", "train01.png", '"train01.png')(tmp_path / "set")
     done = cli("check", path, "--write-fixed", tmp_path / "fixed")
     assert done.code == 1
     assert "ERROR  unreadable data (1)" in done.out
-    assert "set.csv line 10: unknown split 'later'" in done.out
-    assert "no repaired copy" in done.out
+    assert "set.csv line 3: this is no CSV (unexpected end of data). A quotation mark may lack its partner." in done.out
+    assert (
+        "No repaired copy was written: there is nothing to repair, since any copy would have the error too" in done.said
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_json_holds_everything(cli: Callable, tmp_path: Path) -> None:

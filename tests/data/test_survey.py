@@ -32,7 +32,7 @@ def test_the_fault_is_found_named_and_repaired(fault: Fault, tmp_path: Path) -> 
     level = KINDS[fault.kind].level
     assert (errors(looked.findings) > 0) == (level == "error"), everything
     if fault.owner:
-        with pytest.raises(DataError, match="there is nothing that a copy could leave out"):
+        with pytest.raises(DataError, match="there is nothing to repair, since any copy would have the error too"):
             write_fixed(tmp_path / "fixed", looked)
         assert [path.name for path in tmp_path.iterdir()] == ["set"]
     elif level == "error":

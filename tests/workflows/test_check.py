@@ -8,10 +8,11 @@ import pytest
 
 from sightline.data.findings import KINDS
 from sightline.errors import DataError
+from sightline.training.runlog import Silence
 from sightline.workflows.check import check
 from sightline.workflows.train import train
 from tests.data.faults import FAULTS, Fault
-from tests.data.sound import SOUND
+from tests.data.sound import SOUND, picture
 from tests.workflows.discs import QUICK as DETECTION
 
 CLASSIFICATION: dict[str, Any] = {
@@ -54,6 +55,29 @@ def test_the_broken_one_does_not(tmp_path: Path) -> None:
     (data / "train/cat/1.png").write_bytes(b"")
     with pytest.raises(DataError, match="1 of 17 pictures"):
         train(data, name="run", out=tmp_path, **CLASSIFICATION)
+
+
+class Heard(Silence):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.slow
+def test_of_a_table_one_row_in_a_hundred_may_be_left_out(tmp_path: Path) -> None:
+    rows = ["path,label,split", *(f"{n}.png,{('cat', 'dog')[n % 2]},{'train' if n > 9 else 'val'}" for n in range(99))]
+    for number in range(99):
+        picture(tmp_path / f"{number}.png", number)
+    data = tmp_path / "set.csv"
+    data.write_text("\n".join([*rows, "later.png,,train"]))
+    listener = Heard()
+    assert train(data, name="run", out=tmp_path, listener=listener, **CLASSIFICATION).finished
+    assert "set.csv line 101: the label is empty; it is left out." in listener.lines
+    data.write_text("\n".join(["path,label,split", *rows, "later.png,,train", "more.png,cat,train"]))
+    with pytest.raises(DataError, match=r"2 of 101 pictures \(1\.98%\) bad; 1\.00% may be lost"):
+        train(data, name="again", out=tmp_path, **CLASSIFICATION)
 
 
 def test_an_address_that_cannot_be_read_is_named_as_it_was_given() -> None:

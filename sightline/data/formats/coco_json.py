@@ -132,7 +132,9 @@ def _table(content: dict[str, Any], key: str, file: str) -> list[Any]:
     table = content.get(key)
     if not isinstance(table, list):
         got = f"has the keys {', '.join(content)}" if key not in content else f"has a {type(table).__name__} there"
-        raise DataError(f"{file}: expected a list {key!r} of a COCO data set, and it {got}.")
+        raise DataError(
+            f"{file}: expected a list {key!r} of a COCO data set, and it {got}. Export it again, with all of it."
+        )
     return table
 
 

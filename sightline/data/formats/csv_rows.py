@@ -123,7 +123,9 @@ def _records(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"{path} line {line}: this is no CSV ({error}).") from error
+            raise DataError(
+                f"{path} line {line}: this is no CSV ({error}). A quotation mark may lack its partner."
+            ) from error
         if fields is None:
             return
         if fields:

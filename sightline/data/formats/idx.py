@@ -57,7 +57,9 @@ def read(path: Path) -> Index:
             continue
         labels_path = _file(path, prefix, "labels", 1)
         if labels_path is None:
-            raise DataError(f"{images_path} has no labels: expected {prefix}-labels-idx1-ubyte.gz beside it.")
+            raise DataError(
+                f"{images_path} has no labels: expected {prefix}-labels-idx1-ubyte.gz beside it. Fetch it too."
+            )
         if split in splits:
             raise DataError(f"{path} has two pictures files for the {split} split. Keep one.")
         pictures, announced = _pictures(images_path, found)
@@ -127,7 +129,11 @@ def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
     The size that the header announces is checked before anything is decompressed.
     """
-    shape, content = _content(path, dimensions)
+    return _whole(path, *_content(path, dimensions))
+
+
+def _whole(path: Path, shape: tuple[int, ...], content: bytes) -> NDArray[np.uint8]:
+    """The values as an array; raises `DataError` when there are not as many as the file announces."""
     expected = math.prod(shape)
     if len(content) != expected:
         got = f"{len(content):,}" if len(content) < expected else "more"
@@ -143,7 +149,7 @@ def _pictures(path: Path, found: FaultsFound) -> tuple[NDArray[np.uint8], int]:
     announced, one = shape[0], math.prod(shape[1:])
     whole = len(content) // one
     if not 0 < whole < announced:
-        return read_array(path, 3), announced
+        return _whole(path, shape, content), announced
     lost = counted(announced - whole, "picture is", "pictures are")
     line = f"{path.name}: it announces {announced} pictures and ends after {whole}; {lost} left out. Fetch it again."
     found.add("broken file", line, count=announced - whole)
@@ -215,7 +221,7 @@ def _header(path: Path, file: BinaryIO, dimensions: int) -> tuple[int, ...]:
     if header[:4] != bytes((0, 0, _UNSIGNED_BYTE, dimensions)):
         raise DataError(
             f"{path} begins with {header[:4].hex(' ')}; an IDX file of unsigned bytes in {dimensions} dimensions begins "
-            f"with 00 00 08 0{dimensions}."
+            f"with 00 00 08 0{dimensions}. Fetch it again, or leave the split out."
         )
     shape = struct.unpack(f">{dimensions}I", header[4:])
     if min(shape) == 0:

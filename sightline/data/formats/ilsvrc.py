@@ -50,11 +50,13 @@ def read(path: Path) -> Index:
         )
     root = found_root.resolve()
     found, val = Found(root), _flat_val(root)
-    every = [(split, folder) for split, held in split_folders(root).items() for folder in held if folder != val]
-    folders = dict(every)
-    if len(folders) < len(every) or (val is not None and "val" in folders):
-        names = ", ".join(folder.name for folder in (*([val] if val else []), *(folder for _, folder in every)))
-        raise DataError(f"{root} has two folders for one split: {names}. Keep one.")
+    folders = {}
+    for split, held in split_folders(root).items():
+        several = [*([val] if val and split == "val" else []), *(folder for folder in held if folder != val)]
+        if len(several) > 1:
+            names = " and ".join(folder.name for folder in several)
+            raise DataError(f"{root} has two folders for one split: {names}. Keep one.")
+        folders.update({split: folder for folder in several if folder != val})
     if "train" not in folders and (root / "train").exists():
         raise DataError(
             f"{root}/train holds no class folders. Unpack the archive of each class into a folder of its name, such as n01440764."

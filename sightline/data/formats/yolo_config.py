@@ -95,7 +95,9 @@ def _root_node(path: Path) -> yaml.Node | None:
         return yaml.compose(text_of(path), Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DataError(f"{path} line {line}: this is no YAML ({error.problem}).") from error
+        raise DataError(
+            f"{path} line {line}: this is no YAML ({error.problem}). Mend it there, or in the lines before."
+        ) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path} is no YAML ({' '.join(str(error).split())}).") from error
 

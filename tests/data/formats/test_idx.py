@@ -40,9 +40,9 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path) -> None:
     whole, good_labels = images.read_bytes(), labels.read_bytes()
     plain = gzip.decompress(whole)
     cases = [
-        (gzip.compress(plain[:-5]), r"announces 4 x 2 x 3 = 24 values and holds 19"),
+        (gzip.compress(plain[:18]), r"announces 4 x 2 x 3 = 24 values and holds 2"),
         (gzip.compress(plain + b"x"), "24 values and holds more"),
-        (whole[:-12], "cannot be read .*fetch it again"),
+        (whole[:12], "cannot be read .*fetch it again"),
         (b"no gzip at all", "cannot be read"),
         (gzip.compress(plain[:9]), r"ends within its header \(9 bytes\)"),
         (gzip.compress(b"\0\0\x0d\3" + plain[4:]), "begins with 00 00 0d 03; .* begins with 00 00 08 03"),
@@ -61,6 +61,22 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path) -> None:
         read(tmp_path)
     labels.write_bytes(good_labels)
     assert len(read(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("ending", [".gz", ""])
+def test_the_pictures_before_a_cut_are_used(tmp_path: Path, ending: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 20, 20))
+    write(tmp_path, "train", noise, [0, 1, 1, 0], ending)
+    write(tmp_path, "t10k", noise, [1, 0, 0, 1], ending)
+    images = tmp_path / f"train-images-idx3-ubyte{ending}"
+    images.write_bytes(images.read_bytes()[:1000])  # noise is not compressed: two pictures and a half
+    index = read(tmp_path)
+    assert index.labels.tolist() == [0, 1, 1, 0, 0, 1]
+    assert index.source.image(1).tolist() == noise[1][None].repeat(3, axis=0).tolist()
+    assert index.faults.lines == (
+        f"{images.name}: it announces 4 pictures and ends after 2; 2 pictures are left out. Fetch it again.",
+    )
+    assert (index.faults.pictures, index.faults.bad_pictures) == (8, 2)
 
 
 def test_the_size_is_checked_before_decompressing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

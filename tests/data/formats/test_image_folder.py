@@ -130,15 +130,8 @@ def test_pictures_that_cannot_be_read_count_as_pictures(make_folder: MakeFolder)
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        (["train/a/1.png", "train/b/", "val/b/2.png"], r"class 'b' has no pictures to train on: .*train/b is empty"),
-        (["train/a/1.png", "val/b/2.png", "val/c/2.png"], r"class 'b' has no .* \(and 1 more classes\)"),
-        (["a/1.png", "b/note.txt"], "class 'b' has no pictures to train on"),
         (["a/1.png", "2.png"], r"one class only \(a\).*Ignored were: 2\.png: it lies beside"),
         (["1.png", "2.png"], r"no class folders with pictures: expected .*CLASS/PICTURE"),
-        (
-            ["train/a/1.png", "train/b/1.png", "val/a/1.png", "valid/a/1.png"],
-            "two folders for one split: val and valid",
-        ),
     ],
 )
 def test_sets_that_cannot_be_used(make_folder: MakeFolder, names: list[str], text: str) -> None:
@@ -147,6 +140,35 @@ def test_sets_that_cannot_be_used(make_folder: MakeFolder, names: list[str], tex
         (folder / name).parent.mkdir(exist_ok=True)
     with pytest.raises(DataError, match=text):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [
+        (["train/a/1.png", "train/c/1.png", "train/b/", "val/b/2.png"], ["train/b is empty or missing: the class 'b' has no"]),
+        (["train/a/1.png", "val/b/2.png", "val/c/2.png"], ["train/b is empty", "train/c is empty"]),
+        (["a/1.png", "b/note.txt"], ["b is empty or missing: the class 'b' has no pictures to train on. Put"]),
+    ],
+)  # fmt: skip
+def test_classes_that_cannot_be_trained_stop_training_alone(
+    make_folder: MakeFolder, names: list[str], lines: list[str]
+) -> None:
+    folder = make_folder(*(name for name in names if not name.endswith("/")))
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+    faults = read(folder).faults
+    assert [said.startswith(line) for said, line in zip(faults.lines, lines, strict=True)] == [True] * len(lines)
+    assert faults.bad_pictures == 0
+    with pytest.raises(DataError, match=lines[0]):
+        faults.require_few(1.0)
+
+
+def test_two_folders_for_one_split_are_taken_together(make_folder: MakeFolder) -> None:
+    index = read(make_folder("train/a/1.png", "train/b/1.png", "val/a/1.png", "valid/b/1.png", "valid/a/1.png"))
+    val = [index.source.name(p) for p in index.positions("val").tolist()]
+    assert val == ["val/a/1.png", "valid/a/1.png", "valid/b/1.png"]
+    assert index.faults.lines == ("valid: val and valid both mean val, and are taken together.",)
+    index.faults.require_few(0.0)
 
 
 def test_read_undoes_write(make_folder: MakeFolder, tmp_path: Path) -> None:

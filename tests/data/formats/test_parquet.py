@@ -100,25 +100,57 @@ def test_a_split_without_labels_is_left_out_aloud(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "text"),
+    ("labels", "wrong"),
     [
-        ([0, None, 1], r"train\.parquet row 1: it has no label \(1 rows"),
-        ([0, -1, 1], r"train\.parquet row 1: its label is -1"),
-        ([0, 5, 1], r"train\.parquet row 1: its label is 5, but there are 2 classes"),
-        ([0.5, 1.0], "labels are whole numbers or text"),
-        (["a", "x"], "label 'x' is none of the class names a, b"),
+        ([0, None, 1], "it has no label"),
+        ([0, -1, 1], "its label is -1, none of the classes (a, b)"),
+        ([0, 5, 1], "its label is 5, none of the classes (a, b)"),
+        (["a", "x", "b"], "its label is 'x', none of the classes (a, b)"),
+        (["a", None, "b"], "it has no label"),
     ],
 )
-def test_labels_that_cannot_be(tmp_path: Path, labels: list[Any], text: str) -> None:
-    with pytest.raises(DataError, match=text):
-        read(write(tmp_path / "train.parquet", labels, names=["a", "b"]))
+def test_only_a_row_whose_label_is_none_is_left_out(tmp_path: Path, labels: list[Any], wrong: str) -> None:
+    write(tmp_path / "test.parquet", [1, 1], 10, names=["a", "b"])
+    write(tmp_path / "train.parquet", labels, names=["a", "b"])
+    index = read(tmp_path)
+    assert index.faults.lines == (f"train.parquet row 1: {wrong}; it is left out.",)
+    assert (index.faults.pictures, index.faults.bad_pictures) == (5, 1)
+    assert index.labels.tolist() == [1, 1, 0, 1]
+    assert [int(index.source.image(p).max()) for p in range(4)] == [10, 11, 0, 2]
+    assert index.source.name(3) == "train.parquet row 2"
+    with pytest.raises(DataError, match=r"1 of 5 pictures \(20\.00%\) bad; 1\.00% may be lost"):
+        index.faults.require_few()
 
 
-def test_files_that_do_not_fit_together(tmp_path: Path) -> None:
-    write(tmp_path / "train-0.parquet", [0, 1], names=["a", "b"])
+def test_labels_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="labels are whole numbers or text"):
+        read(write(tmp_path / "train.parquet", [0.5, 1.0], names=["a", "b"]))
+    with pytest.raises(DataError, match=r"No row has a label that is one .*\ntrain\.parquet row 0: its label is 7"):
+        read(write(tmp_path / "train.parquet", [7, 8], names=["a", "b"]))
+
+
+def test_classes_of_several_files_are_matched_by_name(tmp_path: Path) -> None:
     write(tmp_path / "test-0.parquet", [0, 1], names=["b", "a"])
+    write(tmp_path / "train-0.parquet", [0, 1], names=["a", "c"])
+    index = read(tmp_path)
+    assert [index.class_names[label] for label in index.labels] == ["b", "a", "a", "c"]
+    assert index.notes == ("The files name different classes, or in another order; they are matched by their names.",)
+    write(tmp_path / "train-0.parquet", [0, 1])
     with pytest.raises(DataError, match="differ in their class_names"):
         read(tmp_path)
+
+
+def test_one_of_several_files_that_is_cut_short_is_left_out(tmp_path: Path) -> None:
+    broken = write(tmp_path / "train-00000-of-00002.parquet", [0, 1])
+    write(tmp_path / "train-00001-of-00002.parquet", [0, 1, 1], 10)
+    write(tmp_path / "test-00000-of-00001.parquet", [0, 1], 20)
+    broken.write_bytes(broken.read_bytes()[:-20])
+    index = read(tmp_path)
+    assert [int(index.source.image(p).max()) for p in range(len(index))] == [20, 21, 10, 11, 12]
+    (line,) = index.faults.lines
+    assert line.startswith("train-00000-of-00002.parquet: cannot be read as parquet (")
+    assert line.endswith("fetch it again. It is left out with its pictures, about 3.")
+    assert (index.faults.pictures, index.faults.bad_pictures) == (8, 3)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:

@@ -320,8 +320,12 @@ def test_a_list_without_annotations_is_a_fault(make_voc: Set) -> None:
 
 
 def test_a_picture_in_two_lists(make_voc: Set) -> None:
-    with pytest.raises(DataError, match=r"val\.txt line 2: 1 is in ImageSets/Main/train\.txt line 1 too"):
-        read(make_voc(dict.fromkeys("12", xml(CAT)), {"train": ["1"], "val": ["2", "1"]}))
+    index = read(make_voc(dict.fromkeys("123", xml(CAT)), {"train": ["1", "3"], "val": ["2", "1"]}))
+    (line,) = index.faults.lines
+    assert line == "ImageSets/Main/val.txt line 2: 1 is in ImageSets/Main/train.txt line 1 too; it stays in val."
+    there = {split: [index.source.name(p) for p in held.tolist()] for split, held in index.splits.items()}
+    assert there == {"train": ["JPEGImages/3.jpg"], "val": ["JPEGImages/1.jpg", "JPEGImages/2.jpg"]}
+    assert (index.faults.pictures, index.faults.bad_pictures) == (3, 1)
 
 
 def test_trainval_stands_for_what_is_missing(make_voc: Set) -> None:

@@ -117,7 +117,7 @@ BAD_YAML = {
     "nested": ("train: images/train\nnames: [cat, [dog]]\n", "line 2: expected text, or a list of it, as names"),
     "absent": (
         "train: images/none\nval: images/val\nnames: [cat]\n",
-        r"line 1: there is no images/none, below .*set\.$",
+        r"line 1: there is no images/none, below .*set\. Write where the pictures are\.$",
     ),
 }
 
@@ -127,6 +127,16 @@ def test_descriptions_that_cannot_be_used(make_yolo: MakeYolo, case: str) -> Non
     text, reason = BAD_YAML[case]
     with pytest.raises(DataError, match=reason):
         yolo.read(make_yolo(BOX, text) / "data.yaml")
+
+
+def test_without_the_val_folder_training_stops_and_a_check_goes_on(make_yolo: MakeYolo) -> None:
+    index = read(make_yolo(BOX, YAML.replace("images/val", "images/later")))
+    assert set(index.splits) == {"train"}
+    (line,) = index.faults.lines
+    assert line.startswith("data.yaml line 3: there is no images/later, below ")
+    assert line.endswith("; it is left out. Write where it is, or take the line out.")
+    with pytest.raises(DataError, match=r"^data\.yaml line 3: there is no images/later"):
+        index.faults.require_few(1.0)
 
 
 def test_odd_descriptions_are_said(make_yolo: MakeYolo) -> None:
