@@ -15,6 +15,7 @@ from sightline.data.sources import TensorSource
 from sightline.errors import ConfigError, DataError, InputError, UnknownNameError
 from sightline.training.runlog import Silence
 from sightline.workflows.convert import convert
+from tests.data import sound
 
 REAL_SETS = Path(__file__).parents[2].parent / "shared/data"
 
@@ -179,15 +180,15 @@ def test_what_cannot_be_read_again_is_not_left(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/2.png"):
         (folder / name).parent.mkdir(parents=True)
         Image.new("L", (4, 4)).save(folder / name)
-    (tmp_path / "t.csv").write_text("path,label,split\nset/a/1.png,a,train\nset/b/2.png,b,val\n")
-    with pytest.raises(
-        DataError, match=r"nothing is left at .*out: The class 'b' has no pictures to train on: .*/out/tr"
-    ):
-        convert(tmp_path / "t.csv", tmp_path / "out", "image folder")
+    (tmp_path / "idx").mkdir()
+    sound.idx_file(tmp_path / "idx/train-images-idx3-ubyte.gz", np.zeros((2, 4, 4), np.uint8))
+    sound.idx_file(tmp_path / "idx/train-labels-idx1-ubyte.gz", np.ones(2, np.uint8))
+    with pytest.raises(DataError, match=r"nothing is left at .*out: .*/out holds one class only \(1\)"):
+        convert(tmp_path / "idx", tmp_path / "out", "image folder")
     (folder / "b/2.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"b/2\.png"):
         convert(folder, tmp_path / "out", "idx")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "t.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["idx", "set"]
 
 
 @pytest.mark.parametrize("name", WRITERS)

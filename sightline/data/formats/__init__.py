@@ -177,9 +177,12 @@ def _why_not(path: Path) -> str:
     if not path.is_dir() or not image_folder.holds_pictures(path):
         return f"{path} is no data set that Sightline knows. It looked for {_LOOKED_FOR}.{_held(path)}"
     try:
-        classes = ", ".join(image_folder.read(path).class_names)
+        index = image_folder.read(path)
     except DataError as error:
         return str(error)
+    if index.faults.lines:
+        return f"{path}: {index.faults.lines[0]}"
+    classes = ", ".join(index.class_names)
     return (
         f"{path} holds pictures in the folders {classes}, which are called like splits, and nothing says of which class a picture is. "
         f"Expected folders of classes in them, or a table. If these are the classes: --format {shlex.quote(image_folder.NAME)}."

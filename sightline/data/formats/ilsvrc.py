@@ -56,7 +56,8 @@ def read(path: Path) -> Index:
         if len(several) > 1:
             names = " and ".join(folder.name for folder in several)
             raise DataError(f"{root} has two folders for one split: {names}. Keep one.")
-        folders.update({split: folder for folder in several if folder != val})
+        if several != [val]:
+            folders[split] = several[0]
     if "train" not in folders and (root / "train").exists():
         raise DataError(
             f"{root}/train holds no class folders. Unpack the archive of each class into a folder of its name, such as n01440764."

@@ -324,7 +324,7 @@ def _good_rows(
         first, at = row, 0
         while first >= shards[at].rows:
             first, at = first - shards[at].rows, at + 1
-        label, names = labels[at][first], shards[at].class_names
+        label, names = labels[at][first : first + 1].tolist()[0], shards[at].class_names
         named = f" ({', '.join(names[:_NAMED])}{' ...' if len(names) > _NAMED else ''})" if names else ""
         wrong = "it has no label" if label is None else f"its label is {label!r}, none of the classes{named}"
         found.add("bad entry", f"{shards[at].path.name} row {first}: {wrong}; it is left out.")

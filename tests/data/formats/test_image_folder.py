@@ -130,6 +130,7 @@ def test_pictures_that_cannot_be_read_count_as_pictures(make_folder: MakeFolder)
 @pytest.mark.parametrize(
     ("names", "text"),
     [
+        (["a/1.png", "b/note.txt"], r"/set: b is empty or missing: the class 'b' has no pictures to train on"),
         (["a/1.png", "2.png"], r"one class only \(a\).*Ignored were: 2\.png: it lies beside"),
         (["1.png", "2.png"], r"no class folders with pictures: expected .*CLASS/PICTURE"),
     ],
@@ -147,7 +148,7 @@ def test_sets_that_cannot_be_used(make_folder: MakeFolder, names: list[str], tex
     [
         (["train/a/1.png", "train/c/1.png", "train/b/", "val/b/2.png"], ["train/b is empty or missing: the class 'b' has no"]),
         (["train/a/1.png", "val/b/2.png", "val/c/2.png"], ["train/b is empty", "train/c is empty"]),
-        (["a/1.png", "b/note.txt"], ["b is empty or missing: the class 'b' has no pictures to train on. Put"]),
+        (["a/1.png", "c/1.png", "b/note.txt"], ["b is empty or missing: the class 'b' has no pictures to train on. Put"]),
     ],
 )  # fmt: skip
 def test_classes_that_cannot_be_trained_stop_training_alone(
