@@ -144,7 +144,8 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     index = looked.survey.index
     written, out = _target(out, index)
     mended = repair(index, looked.findings)
-    if mended.changes and not mended.mends_something:
+    nothing_to_tell_apart = len(mended.classes) < min(2, len(index.class_names))
+    if (mended.changes and not mended.mends_something) or nothing_to_tell_apart:
         raise DataError(_FOR_THE_OWNER)
     kept, write = only_classes(only(index, mended.kept), mended.classes), WRITERS[written]
     if "train" in kept.splits and not len(kept.splits["train"]):

@@ -65,6 +65,17 @@ def test_no_copy_without_a_train_split_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "fixed").exists()
 
 
+def test_a_copy_that_would_be_of_one_class_is_not_written(tmp_path: Path) -> None:
+    data = sound.image_folder(tmp_path / "set")
+    for picture in (data / "train/dog").iterdir():
+        picture.unlink()
+    looked = look(data)
+    assert [finding.kind for finding in looked.findings if finding.level == "error"] == ["untrained class"]
+    with pytest.raises(DataError, match="there is nothing to repair"):
+        write_fixed(tmp_path / "fixed", looked)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_the_table_is_of_every_format_and_of_nearly_every_kind() -> None:
     assert len(FAULTS) >= 60
     assert {fault.format for fault in FAULTS} == set(SOUND)
