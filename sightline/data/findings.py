@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "near contradiction": _warning("nearly the same picture in two classes"),
     "duplicate": _warning("the same picture several times"),
     "near duplicate": _warning("nearly the same picture several times"),
+    "other coordinates": _warning("the boxes of a file seem to be meant in another way than its format says"),
     "box over the edge": _warning("is cut at the edge of the picture"),
     "box over all": _warning("covers the whole picture"),
     "tiny box": _warning("has a side below 2 pixels"),

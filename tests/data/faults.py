@@ -264,6 +264,16 @@ def added(**values: Any) -> Callable[[Table], None]:
     return lambda table: table["annotations"].append({"id": 77, "image_id": 2, "category_id": 1, **values})
 
 
+def boxes(*numbers: float) -> Callable[[Table], None]:
+    """All boxes are nearly these four numbers."""
+
+    def change(table: Table) -> None:
+        for place, row in enumerate(table["annotations"]):
+            row["bbox"] = [number - 0.01 * place for number in numbers]
+
+    return change
+
+
 def without(number: int) -> Callable[[Table], None]:
     """The image of that id has no annotations."""
     return lambda table: table.update(annotations=[row for row in table["annotations"] if row["image_id"] != number])
@@ -288,6 +298,8 @@ COCO = (
     table_fault("coco", "two pictures of one id", image(1, id=1), "bad entry", JSON, "image 1"),
     table_fault("coco", "another size", image(1, width=48, height=40), "wrong size", JSON, "image 2", "48 x 40"),
     table_fault("coco", "width and height exchanged", image(1, width=HEIGHT, height=WIDTH), "wrong size", JSON, "image 2", "exchanged"),
+    table_fault("coco", "boxes as corners", boxes(12, 5, 28, 14), "other coordinates", JSON, "8 of 8 boxes", "x1,y1,x2,y2"),
+    table_fault("coco", "boxes as shares", boxes(0.2, 0.1, 0.6, 0.5), "other coordinates", JSON, "8 boxes", "between 0 and 1"),
     table_fault("coco", "a box over all", added(bbox=[0, 0, WIDTH, HEIGHT]), "box over all", JSON, "annotation 77"),
     table_fault("coco", "a tiny box", added(bbox=[1, 1, 1, 6]), "tiny box", JSON, "annotation 77"),
     table_fault("coco", "a box twice", added(bbox=[4, 5, 8, 7]), "duplicate box", JSON, "annotation 77", "annotation 3"),

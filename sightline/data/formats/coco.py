@@ -10,15 +10,21 @@ order of their ids; ids need not be the same in each file. A category that only 
 Of an annotation `image_id`, `category_id`, `bbox` (left, top, width, height in pixels, from 0), `iscrowd` and `area` count, and `ignore`,
 which `write` adds for difficult objects. Outlines, as polygons or run lengths, are dropped while the file is parsed, so that they
 take no memory; `coco_masks` reads those. Pictures without annotations are pictures without objects.
+
+Boxes are never read in another way than COCO's. Where those of a file fit their pictures only as corners, or are shares, it is said.
 """
 
 import shlex
+from array import array
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from sightline.data.annotation_faults import Concern
 from sightline.data.annotations import Objects
 from sightline.data.counted import counted
-from sightline.data.formats.boxes import Floats, Found
+from sightline.data.formats.boxes import ROUNDING, Floats, Found
 from sightline.data.formats.coco_files import candidates, files_of
 from sightline.data.formats.coco_json import Entry, Tables, WrongError, called, read_files, write_files
 from sightline.data.formats.coco_masks import NAME as MASKS
@@ -29,6 +35,8 @@ from sightline.errors import DataError
 from sightline.files import storage_error
 
 NAME = "coco"
+_ENOUGH = 5
+"""Boxes of a file, from which on they tell in which coordinates they are."""
 
 
 def recognises(path: Path) -> bool:
@@ -48,7 +56,7 @@ def read(path: Path) -> Index:
         ),
     )
     found.ignored += [f"{below(other, root)}: the boxes come from {files[0].name}" for other in others]
-    outlines = 0
+    outlines, file_of_box = 0, array("q")
 
     def take(entry: Entry) -> None:
         nonlocal outlines
@@ -57,14 +65,22 @@ def read(path: Path) -> Index:
         area = float(area) if type(area) in (int, float) else float("nan")
         flags = (entry.row.get("iscrowd") == 1, entry.row.get("ignore") == 1)
         found.add_box(entry.picture, entry.number, found.class_number(entry.category), box, flags=flags, area=area)
+        file_of_box.append(len(ids) - 1)  # files are read one after the other
         outlines += entry.row.get("segmentation", False)
+
+    def edges(raw: Floats, size: Floats) -> Floats:
+        for number, file in enumerate(ids):
+            own = np.array(file_of_box) == number
+            if doubt := _doubt(raw[own], size[own]):
+                found.note_fault(f"{file}: {doubt}.", Concern("other coordinates"))
+        return np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:]], axis=1)
 
     class_names, absent = read_files(found, files, bool, take, ids)
     if outlines:
         found.notes.append(
             f"The outlines of {counted(outlines, 'object')} are not read; boxes are. For masks of them: --format {shlex.quote(MASKS)}."
         )
-    return found.index(NAME, class_names, _edges, *absent)
+    return found.index(NAME, class_names, edges, *absent)
 
 
 def write(index: Index, path: Path) -> tuple[str, ...]:
@@ -104,10 +120,25 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     return (*copies.lost(), *([said] if difficult else []))
 
 
-def _edges(raw: Floats, _: Floats) -> Floats:
-    edges = raw.copy()
-    edges[:, 2:] += raw[:, :2]
-    return edges
+def _doubt(raw: Floats, size: Floats) -> str:
+    """Why the boxes of a file (M, 4), in pictures of that width and height (M, 2), seem to be in other coordinates, or nothing."""
+    boxes = counted(len(raw), "box", "boxes")
+    if len(raw) < _ENOUGH:
+        return ""
+    with np.errstate(invalid="ignore", over="ignore"):
+        over = (raw[:, :2] + raw[:, 2:] > size + ROUNDING).any(1)
+        corners = ((raw[:, 2:] > raw[:, :2]) & (raw[:, 2:] <= size + ROUNDING)).all(1)
+    if over.mean() > 0.5 and corners.all():
+        return (
+            f"{over.sum()} of {boxes} reach beyond their pictures when read as x,y,width,height, as COCO means them, and none does as "
+            "x1,y1,x2,y2. If they are corners, write x1,y1,x2-x1,y2-y1"
+        )
+    if ((raw >= 0) & (raw <= 1)).all():
+        return (
+            f"all numbers of its {boxes} are between 0 and 1, as shares of the pictures' sides are, and are read as pixels, as COCO "
+            "means them. If they are shares, multiply them by width and height"
+        )
+    return ""
 
 
 def _box(box: Any) -> list[float]:

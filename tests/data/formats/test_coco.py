@@ -429,3 +429,25 @@ def test_real_set(real_set: Callable[..., Path]) -> None:
     assert empty == ["images/train2017/000000000508.jpg"]
     assert index.faults.lines == ()
     assert index.annotations.target(0).boxes[0].tolist() == [205, 31, 460, 355]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ([20, 10, 38, 28], "5 of 5 boxes reach beyond their pictures when read as x,y,width,height"),
+        ([20, 10, 18, 18], ""),
+        ([30, 20, 8, 8], ""),
+        ([0.5, 0.5, 0.2, 0.2], "all numbers of its 5 boxes are between 0 and 1"),
+        ([0, 0, 1, 2], ""),
+    ],
+)
+def test_boxes_in_other_coordinates_are_doubted_once_a_file(
+    make_coco: MakeCoco, numbers: list[float], said: str
+) -> None:
+    folder = make_coco([{**BOX, "id": number, "bbox": numbers} for number in range(5)])
+    faults = read(folder).faults
+    doubts = [
+        line for line, concern in zip(faults.lines, faults.concerns, strict=True) if concern.kind == "other coordinates"
+    ]
+    assert len(doubts) == bool(said)
+    assert all(f"annotations/instances_train2017.json: {said}" in line for line in doubts)
