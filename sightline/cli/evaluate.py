@@ -8,6 +8,7 @@ import typer
 from sightline.cli.options import Format, Json, Run, Splits
 from sightline.cli.output import duration, print_json, print_table, share
 from sightline.cli.progress import listening
+from sightline.data.counted import counted
 from sightline.errors import ConfigError
 
 CROPS: dict[str, Literal[1, 10, "dense"]] = {"1": 1, "10": 10, "dense": "dense"}
@@ -115,7 +116,7 @@ def _print_segmentation(result: dict[str, Any]) -> None:
 
 def _rests_on(result: dict[str, Any]) -> str:
     taken = f" in {duration(result['seconds'])}" if "seconds" in result else ""
-    return f"({result['split']} split, {result['images']} pictures{taken})"
+    return f"({result['split']} split, {counted(result['images'], 'picture')}{taken})"
 
 
 def _weakest(rows: list[dict[str, Any]], key: str, name: str) -> list[dict[str, Any]]:

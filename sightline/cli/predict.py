@@ -10,6 +10,7 @@ import typer
 from sightline.cli.options import Json, Run
 from sightline.cli.output import print_json, print_table
 from sightline.cli.progress import listening
+from sightline.data.counted import counted
 from sightline.errors import ConfigError
 from sightline.files import require_free
 
@@ -70,7 +71,7 @@ def predict(
         files = workflow.write_predictions(result, out, overwrite=overwrite) if out is not None else []
         unreadable = sum(row.error is not None for row in result.rows)
         if unreadable:
-            listener.say(f"{unreadable} of {len(result.rows)} pictures could not be read.")
+            listener.say(f"{unreadable} of {counted(len(result.rows), 'picture')} could not be read.")
     if as_json:
         print_json({"run": run, **as_object(result), "files": files})
     else:
@@ -90,9 +91,8 @@ def _work(run: Path, paths: list[str], job: Path, *, as_json: bool) -> None:
         print_json({"run": run, **asdict(result)})
     else:
         unread = f", {result.unreadable} could not be read" if result.unreadable else ""
-        print(
-            f"{result.job}: {result.pictures} pictures{unread}, in {result.parts} parts ({result.done_before} from before)"
-        )
+        parts = f"{counted(result.parts, 'part')} ({result.done_before} from before)"
+        print(f"{result.job}: {counted(result.pictures, 'picture')}{unread}, in {parts}")
     raise typer.Exit(1 if result.unreadable else 0)
 
 

@@ -10,6 +10,7 @@ import typer
 from sightline.cli.options import Format, Json, Splits
 from sightline.cli.output import print_json
 from sightline.cli.progress import listening
+from sightline.data.counted import counted
 
 
 def shard(
@@ -45,7 +46,7 @@ def shard(
         return
     counts = ", ".join(f"{split} {count}" for split, count in result.splits.items())
     print(
-        f"{result.out}: {result.pictures} pictures{f' ({counts})' if counts else ''} in {result.shards} shards, "
+        f"{result.out}: {counted(result.pictures, 'picture')}{f' ({counts})' if counts else ''} in {counted(result.shards, 'shard')}, "
         f"{result.bytes / 2**20:,.1f} MB"
     )
     for text in result.lost:

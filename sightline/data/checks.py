@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from sightline.data.annotation_faults import allow_more
+from sightline.data.counted import counted
 from sightline.data.index import ImageSource, Index, announce
 from sightline.data.mask_files import MaskFiles, listed
 from sightline.data.masks import KeptMasks, Masks, pixel_counts
@@ -93,9 +94,8 @@ class Report:
         if self.faults:
             bad = [fault.position for fault in self.faults]
             comma = "," if masked else ""
-            cleaned = index.without(
-                bad, f"{len(bad)} of {self.images} pictures cannot be {what}{comma} and are left out."
-            )
+            cannot = f"of {counted(self.images, 'picture')} cannot be {what}{comma}"
+            cleaned = index.without(bad, f"{counted(len(bad), f'{cannot} and is', f'{cannot} and are')} left out.")
             _require_something_left(index, cleaned, what)
             index = cleaned
         return self._with_absent_classes(index) if masked and "train" in index.splits else index
@@ -115,7 +115,8 @@ class Report:
             raise DataError("\n".join([first, *_held(index, self.pixels)]))
         if not absent:
             return index
-        named = f"{len(absent)} of {len(pixels)} classes have no pixels to train on and cannot be learned"
+        of_all = f"of {len(pixels)} classes"
+        named = f"{counted(len(absent), f'{of_all} has', f'{of_all} have')} no pixels to train on and cannot be learned"
         return index.divided(index.splits, f"{named}: {listed(absent, most=10)}.")
 
     def _too_many(self, tolerance: float, what: str) -> str:
@@ -124,7 +125,7 @@ class Report:
         share = len(self.faults) / self.images
         return "\n".join(
             [
-                f"{len(self.faults)} of {self.images} pictures ({share:.2%}) cannot be {what}; "
+                f"{len(self.faults)} of {counted(self.images, 'picture')} ({share:.2%}) cannot be {what}; "
                 f"{tolerance:.2%} may be lost. Repair or remove them{allow_more(share)}:",
                 *lines,
                 *more,
@@ -260,9 +261,9 @@ def _held(index: Index, pixels: Mapping[int, np.ndarray]) -> list[str]:
 def _require_something_left(before: Index, after: Index, what: str) -> None:
     for split, held in after.splits.items():
         if not len(held):
-            raise DataError(f"None of the {len(before.splits[split])} pictures of the {split} split can be {what}.")
+            raise DataError(f"None of the pictures of the {split} split ({len(before.splits[split])}) can be {what}.")
     if "train" in after.splits and not isinstance(after.annotations, Masks):
         then, now = before.class_counts("train"), after.class_counts("train")
         lost = [name for name in now if then[name] and not now[name]]
         if lost:
-            raise DataError(f"None of the {then[lost[0]]} training pictures of the class {lost[0]!r} can be {what}.")
+            raise DataError(f"None of the training pictures of the class {lost[0]!r} ({then[lost[0]]}) can be {what}.")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from sightline.data.counted import counted
 from sightline.data.decode import DEFAULT_LIMITS, opened
 from sightline.data.names import Names
 from sightline.errors import ImageError
@@ -76,7 +77,7 @@ class Coding:
             shown = _colours(found)
         plural = "s" if len(unknown) > 1 else ""
         return (
-            f"{name}: the {what}{plural} {shown} ({len(found)} pixels) mean{'' if plural else 's'} no class; expected {there}. "
+            f"{name}: the {what}{plural} {shown} ({counted(len(found), 'pixel')}) mean{'' if plural else 's'} no class; expected {there}. "
             f"Correct the mask{self.hint or ', or say what it means in the file that names the classes'}."
         )
 

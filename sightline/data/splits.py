@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sightline.data.annotations import ClassLabels, Objects
+from sightline.data.counted import counted
 from sightline.data.formats import csv_table
 from sightline.data.formats.csv_rows import read_rows
 from sightline.data.index import SPLITS, Index, Positions
@@ -105,7 +106,7 @@ def read_splits(index: Index, path: Path) -> Index:
         kinds = ((missing, "missing"), (new, "new"), (moved, other))
         differences = ", ".join(f"{len(held)} {kind} (first: {held[0]})" for held, kind in kinds if held)
         raise DataError(
-            f"The data set has changed since its splits were written to {path}: of {len(rows)} pictures, {differences}. "
+            f"The data set has changed since its splits were written to {path}: of {counted(len(rows), 'picture')}, {differences}. "
             "Bring it back to what it was, or delete the file to divide it anew."
         )
     split_of = np.array([rows[name].split for name in names])
@@ -137,10 +138,9 @@ def _with_absent_classes(index: Index) -> Index:
     if not absent:
         return index
     named = f"{', '.join(absent[:_NAMED])}{' ...' if len(absent) > _NAMED else ''}"
-    return index.divided(
-        index.splits,
-        f"{len(absent)} of {len(counts)} classes have no boxes to train on and cannot be learned: {named}.",
-    )
+    of_all = f"of {len(counts)} classes"
+    have = counted(len(absent), f"{of_all} has", f"{of_all} have")
+    return index.divided(index.splits, f"{have} no boxes to train on and cannot be learned: {named}.")
 
 
 def _asked_for(index: Index, split: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.counted import counted
 from sightline.device import autocast, keep_freed_memory
 from sightline.errors import DataError
 from sightline.inference.predictor import Predictor, load
@@ -87,7 +88,9 @@ def compare(planned: Sequence[Planned], over: Over, split: str | None, listener:
     names = (first.task.headline, *FURTHER.get(first.task.name, ()))
     pictures = readable_pictures(planned[0].run, first.header, split=split, listener=listener)
     count, seeds = len(pictures.positions), len(planned) // len(over.values)
-    listener.say(f"measuring {len(planned)} runs on the {count} pictures of the {pictures.split} split")
+    listener.say(
+        f"measuring {counted(len(planned), 'run')} on {counted(count, 'picture')} of the {pictures.split} split"
+    )
     draws = draw(count, seeds)
     whole, drawn = [], []
     for plan in planned:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.data.counted import counted
 from sightline.data.formats import FORMATS, GOING_WITH, WRITERS, read
 from sightline.data.formats.copying import finished, written_splits
 from sightline.data.index import Index
@@ -115,6 +116,6 @@ def _read_again(index: Index, written: Path, format: str, out: Path) -> Index:
     wanted = sum(len(held) for held in written_splits(index).values())
     if len(again) != wanted:
         raise DataError(
-            f"Of {wanted} pictures only {len(again)} are found again as {format}; nothing is left at {out}."
+            f"Of {counted(wanted, 'picture')} only {len(again)} can be found again as {format}; nothing is left at {out}."
         )
     return again

@@ -12,6 +12,7 @@ import torch
 from sightline.checkpoint import Header
 from sightline.config import DataConfig
 from sightline.data.checks import check
+from sightline.data.counted import counted
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index, Positions
@@ -172,7 +173,7 @@ def prepared_batches(predictor: Predictor, samples: Samples, *, one_size: bool =
 
 def _draw(predictor: Predictor, samples: Samples, values: dict[str, Any], folder: Path, split: str) -> None:
     if predictor.task.name == "classification":
-        title = f"{split}: top-1 {values['top1']:.3f} of {values['images']} images"
+        title = f"{split}: top-1 {values['top1']:.3f} of {counted(values['images'], 'image')}"
         draw_confusion(values["confusion"], predictor.class_names, folder / f"confusion_{split}.png", title)
         return
     shown = (
@@ -227,7 +228,7 @@ def _relabelled(index: Index, class_names: tuple[str, ...]) -> Index:
     unknown = [name for name in index.class_names if name not in class_names]
     if unknown:
         raise DataError(
-            f"The data has {len(unknown)} classes that the network does not know: {', '.join(unknown[:5])}. "
+            f"The data has {counted(len(unknown), 'class', 'classes')} that the network does not know: {', '.join(unknown[:5])}. "
             f"It knows: {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}. "
             "Rename the classes, or train on this data."
         )

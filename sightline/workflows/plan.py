@@ -13,6 +13,7 @@ from torch import nn
 from sightline.config import ModelConfig, RunConfig
 from sightline.data.annotations import Objects
 from sightline.data.checks import Report
+from sightline.data.counted import counted
 from sightline.data.index import Index
 from sightline.data.masks import Masks
 from sightline.device import pick_device, pick_precision
@@ -79,7 +80,9 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
         config = replace(config, model=plan_segmentation.arguments(config.model))
         config = plan_segmentation.class_weights(config, index, report, said)
         shown = len(training_positions(index, windows, report))
-        said.extend([f"{shown} windows of {images} pictures: more of the larger ones"] if shown > images else [])
+        said.extend(
+            [f"{shown} windows of {counted(images, 'picture')}: more of the larger ones"] if shown > images else []
+        )
         return _training(config, shown, windows.side, said), windows, said
     config, preprocessing = _image_size(config, report, said)
     config = _arguments(config, preprocessing.crop, said)
@@ -99,7 +102,7 @@ def _require_measurable(index: Index, report: Report) -> None:
             return
     if not there:
         raise DataError(
-            f"The validation split ({len(index.positions('val'))} pictures) has no {missing} to be measured on. "
+            f"The validation split ({counted(len(index.positions('val')), 'picture')}) has no {missing} to be measured on. "
             "Give it other pictures, or more of them."
         )
 
@@ -321,7 +324,8 @@ def check_processes(config: RunConfig, processes: int) -> None:
     """Raises `ConfigError` when a batch cannot be shared equally."""
     parts = processes * config.training.accumulate
     if (config.training.batch_size or 0) % parts:
+        batch = counted(config.training.batch_size or 0, "image")
         raise ConfigError(
-            f"training.batch_size: {config.training.batch_size} images cannot be shared equally by {processes} processes with "
+            f"training.batch_size: {batch} cannot be shared equally by {counted(processes, 'process', 'processes')} with "
             f"training.accumulate = {config.training.accumulate}. Use a multiple of {parts}."
         )

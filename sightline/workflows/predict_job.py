@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from sightline import checkpoint
+from sightline.data.counted import counted
 from sightline.data.formats import read
 from sightline.data.formats.mask_folder import CLASSES, class_file, label_colours
 from sightline.data.formats.shards import is_sharded
@@ -92,7 +93,9 @@ def predict_job(
             if time.monotonic() - said >= _SECONDS:
                 said = time.monotonic()
                 speed = done / (time.perf_counter() - began)
-                listener.say(f"part {number + 1} of {len(starts)}: {done:,} pictures now, {speed:,.0f} images/s")
+                listener.say(
+                    f"part {number + 1} of {len(starts)}: {counted(done, 'picture')} now, {speed:,.0f} images/s"
+                )
         unreadable = sum(
             _unreadable(_file(job, number), min(part, len(source) - start)) for number, start in enumerate(starts)
         )
@@ -251,7 +254,7 @@ def _begin(job: Path, now: dict[str, object]) -> None:
         )
     if size != now["part"]:
         raise InputError(
-            f"{job} was begun with {size} pictures in a part, not {now['part']}. Say so again, or choose a new folder."
+            f"{job} was begun with {counted(size, 'picture')} in a part, not {now['part']}. Say so again, or choose a new folder."
         )
     if (held, parts) != (now["pictures"], ours):
         other = next(

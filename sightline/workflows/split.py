@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.annotations import ClassLabels
+from sightline.data.counted import counted
 from sightline.data.duplicates import CELLS, alike, thumbnail
 from sightline.data.formats import read
 from sightline.data.index import Index
@@ -93,7 +94,7 @@ def split(
         listener.say(f"The data set's own splits ({own}) are not used: all its pictures are divided anew.")
     names = [index.source.name(at) for at in range(len(index))]
     named = None if pattern is None else _by_name(names, pattern, listener)
-    listener.say(f"looking at {len(index)} pictures for copies of each other")
+    listener.say(f"looking at {counted(len(index), 'picture')} for copies of each other")
     seen = _seen(index)
     for line in seen.unreadable:
         listener.say(f"unreadable: {line}")
@@ -128,8 +129,9 @@ def _require_each(splits: Mapping[str, Sized], shares: Mapping[str, float], grou
     empty = [name for name in wanted if name not in splits]
     if empty:
         raise DataError(
-            f"No picture is left for {' and '.join(empty)}: the {pictures} pictures are {groups} groups that stay together (by name, "
-            f"or as copies of each other). Give larger shares, leave a split out (--test 0), or make smaller groups with --group-by."
+            f"No picture is left for {' and '.join(empty)}: {counted(pictures, 'picture is', 'pictures are')} in "
+            f"{counted(groups, 'group that stays', 'groups that stay')} together (by name, or as copies of each other). "
+            "Give larger shares, leave a split out (--test 0), or make smaller groups with --group-by."
         )
 
 

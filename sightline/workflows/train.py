@@ -14,6 +14,7 @@ from sightline import checkpoint
 from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
 from sightline.data.addresses import whole_path
 from sightline.data.checks import Report, check
+from sightline.data.counted import counted
 from sightline.data.dataset import Samples
 from sightline.data.formats import read
 from sightline.data.index import Index
@@ -225,7 +226,7 @@ def _checked(index: Index, config: RunConfig, listener: Listener, here: World) -
 
 def _say_plan(index: Index, config: RunConfig, said: list[str], listener: Listener) -> None:
     counts = ", ".join(f"{name} {len(positions)}" for name, positions in index.splits.items())
-    listener.say(f"data: {index.format}, {len(index.class_names)} classes, pictures: {counts}")
+    listener.say(f"data: {index.format}, {counted(len(index.class_names), 'class', 'classes')}, pictures: {counts}")
     for line in (*(f"ignored: {name}" for name in index.ignored), *index.notes, *said):
         listener.say(line)
 

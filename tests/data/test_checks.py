@@ -92,12 +92,12 @@ def test_what_would_be_left_empty_stops(folder: Path) -> None:
         (folder / f"val/b/{at}.png").write_bytes(b"")
     (folder / "val/a/1.png").write_bytes(b"")
     index = read(folder)
-    with pytest.raises(DataError, match="None of the 4 pictures of the val split"):
+    with pytest.raises(DataError, match=r"None of the pictures of the val split \(4\) can"):
         check(index).without_faults(index, 1.0)
     for file in (folder / "train/b").iterdir():
         file.write_bytes(b"")
     index = read(folder)
-    with pytest.raises(DataError, match="None of the 20 training pictures of the class 'b'"):
+    with pytest.raises(DataError, match=r"None of the training pictures of the class 'b' \(20\)"):
         check(index, index.positions("train")).without_faults(index, 1.0)
 
 

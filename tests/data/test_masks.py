@@ -90,7 +90,7 @@ def test_good_masks_are_counted_and_kept(masked: Index, tmp_path: Path) -> None:
     assert report.class_pixels(masked.positions("val")).tolist() == [160, 40, 0]
     assert report.class_pixels([]).tolist() == []
     cleaned = report.without_faults(masked)
-    assert cleaned.notes == ("1 of 3 classes have no pixels to train on and cannot be learned: c.",)
+    assert cleaned.notes == ("1 of 3 classes has no pixels to train on and cannot be learned: c.",)
     assert cleaned.fingerprint() == masked.fingerprint()
     (tmp_path / "masks/0.png").unlink()
     assert cleaned.annotations.target(0).mask.tolist() == np.eye(4, 5).tolist()  # type: ignore[union-attr]
@@ -145,7 +145,9 @@ def test_what_colours_masks_hold_is_said(tmp_path: Path) -> None:
 def test_a_split_without_a_usable_mask_is_not_called_undecodable(masked: Index, tmp_path: Path) -> None:
     for at in range(30, 40):
         Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / f"masks/{at}.png")
-    with pytest.raises(DataError, match="None of the 10 pictures of the val split can be used, for themselves or for"):
+    with pytest.raises(
+        DataError, match=r"None of the pictures of the val split \(10\) can be used, for themselves or for"
+    ):
         check(masked).without_faults(masked, 0.9)
 
 

@@ -147,7 +147,7 @@ def test_pictures_with_boxes_are_divided_all_together(make_index: MakeIndex, tmp
 
 def test_classes_of_boxes_that_cannot_be_learned_are_said(make_index: MakeIndex) -> None:
     index = with_boxes(make_index(2, 2, splits={"train": [0, 1], "val": [2, 3]}), [0], [], [1], [])
-    assert "1 of 2 classes have no boxes to train on and cannot be learned: b." in with_splits(index).notes
+    assert "1 of 2 classes has no boxes to train on and cannot be learned: b." in with_splits(index).notes
     with pytest.raises(DataError, match="train split have no boxes: there is nothing to learn from"):
         with_splits(with_boxes(index, [], [], [1], []))
     with pytest.raises(DataError, match="val split have no boxes: nothing says which weights are the best"):

@@ -90,9 +90,7 @@ def test_classes_are_matched_by_name(trained: TrainResult, tmp_path: Path) -> No
 
 def test_unknown_classes_are_refused(trained: TrainResult, tmp_path: Path) -> None:
     data = write_squares(tmp_path / "data", {"test": 2}, classes=("blue", "green", "purple"))
-    with pytest.raises(
-        DataError, match=r"1 classes that the network does not know: purple\. It knows: blue, green, red"
-    ):
+    with pytest.raises(DataError, match=r"1 class that the network does not know: purple\. It knows: blue, green, red"):
         evaluate(trained.run, data)
 
 

@@ -158,7 +158,7 @@ def test_the_verb(weights: Path, pictures: Path, tmp_path: Path, capsys: pytest.
     assert (said["pictures"], said["unreadable"], said["parts"], said["done_before"]) == (25, 0, 1, 0)
     (pictures / "0/0.png").write_bytes(b"")
     assert main(["predict", str(weights), str(pictures), "--job", str(tmp_path / "two")]) == 1
-    assert "two: 25 pictures, 1 could not be read, in 1 parts" in capsys.readouterr().out
+    assert "two: 25 pictures, 1 could not be read, in 1 part" in capsys.readouterr().out
     assert main(["predict", str(weights), str(pictures), "--job", "a", "--out", "b.csv"]) == 2
 
 

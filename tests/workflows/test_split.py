@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.config import DataConfig
+from sightline.data.counted import counted
 from sightline.data.formats import coco, mask_folder, read
 from sightline.data.samples import digits
 from sightline.data.scenes import scenes
@@ -141,7 +142,7 @@ def test_nothing_is_overwritten_or_left_to_chance(photos: Path, tmp_path: Path, 
 
 def test_groups_that_leave_a_split_empty_are_refused(photos: Path, tmp_path: Path) -> None:
     for group_by, groups, empty in ((r"/(.)", 1, "val and test"), (r"^([ab])/", 2, "test")):
-        said = rf"No picture is left for {empty}: the 76 pictures are {groups} groups"
+        said = f"No picture is left for {empty}: 76 pictures are in {counted(groups, 'group that stays', 'groups that stay')} together"
         if groups == 1:
             for picture in photos.rglob("*.png"):
                 picture.rename(picture.with_name(f"p{picture.name}"))

@@ -97,7 +97,7 @@ class PictureFolder:
             hits = self._most(folders, names)
         self.path = max(folders, key=lambda folder: hits[folder])
         looked = ", ".join(below(folder, root) for folder in folders)
-        self.why_empty = "" if hits[self.path] else f"none of its {len(names)} pictures is there; looked in {looked}"
+        self.why_empty = "" if hits[self.path] else f"none of its pictures ({len(names)}) is there; looked in {looked}"
         """Why no picture can be found here; empty when some can."""
 
     def find(self, name: str) -> Path | None:

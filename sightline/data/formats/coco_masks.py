@@ -119,7 +119,8 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     if index.class_names[:1] != (BACKGROUND,):
         lost.append(f"Class 0 of COCO's outlines is {BACKGROUND}; the other classes follow it.")
     if ignored:
-        lost.append(f"{ignored} pixels that are ignored become {BACKGROUND}: COCO has no sign for them.")
+        become = counted(ignored, "pixel that is ignored becomes", "pixels that are ignored become")
+        lost.append(f"{become} {BACKGROUND}: COCO has no sign for what is ignored.")
     return tuple(lost)
 
 

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from sightline.data.counted import counted
 from sightline.data.formats.image_folder import Found, split_folders
 from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import SPLIT_ALIASES, Index
@@ -70,7 +71,9 @@ def read(path: Path) -> Index:
         notes.append(f"The labels of {val.name} come from {labels}.")
         used += [val, *(parent for parent in (labels, *labels.parents) if parent.parent == root)]
     without_labels = _without_labels(root, used)
-    found.ignored += [f"{folder.name}: its {count} pictures have no labels" for folder, count in without_labels.items()]
+    found.ignored += [
+        f"{folder.name}: its pictures ({count}) have no labels" for folder, count in without_labels.items()
+    ]
     found.ignore_beside([*used, *without_labels])
     found.require_classes(root)
     if found_root != path:
@@ -144,8 +147,8 @@ def _labels(val: Path, names: list[str], given: Path) -> tuple[Path, list[str]]:
             for file in sorted(place.glob(pattern)):
                 return file, read_labels(file, val, names)
     raise DataError(
-        f"{val} holds {len(names)} pictures without class folders, and there are no labels for them. Put one of these into {given}: "
-        f"LOC_val_solution.csv, imagenet_2012_validation_synset_labels.txt, or the development kit as {_DEVKIT} with "
+        f"{val} holds {counted(len(names), 'picture')} without class folders, and there are no labels for them. Put one of "
+        f"these into {given}: LOC_val_solution.csv, imagenet_2012_validation_synset_labels.txt, or the development kit as {_DEVKIT} with "
         "ILSVRC2012_validation_ground_truth.txt and meta.mat."
     )
 
@@ -207,7 +210,8 @@ def _in_order(file: Path, val: Path, names: list[str]) -> list[str]:
 def _require_count(file: Path, count: int, val: Path, names: list[str]) -> None:
     if count != len(names):
         raise DataError(
-            f"{file} has labels for {count} pictures, and {val} holds {len(names)}. Bring the pictures or the list that is meant."
+            f"{file} has labels for {counted(count, 'picture')}, and {val} holds {len(names)}. "
+            "Bring the pictures or the list that is meant."
         )
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from sightline.data.counted import counted
 from sightline.data.formats import pictures
 from sightline.data.formats.yolo_config import ENDINGS, is_config, read_names
 from sightline.data.mask_files import Coding, Colour, listed, open_mask, values_of
@@ -113,19 +114,21 @@ def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
     values = sorted(found - {IGNORED})
     if len(values) > MOST_CLASSES:
         raise DataError(
-            f"The {len(masks)} masks below {root} hold {len(values)} different values ({listed(values)}), and no file names classes. "
-            f"Masks have at most {MOST_CLASSES} classes: these look like grey pictures, or like masks that were resized with smoothing "
-            "or number single objects. Save the class of each pixel, or name the classes in classes.txt."
+            f"The masks below {root} ({len(masks)}) hold {len(values)} different values ({listed(values)}), "
+            f"and no file names classes. Masks have at most {MOST_CLASSES} classes: these look like grey pictures, "
+            "or like masks that were resized with smoothing or number single objects. "
+            "Save the class of each pixel, or name the classes in classes.txt."
         )
     others = sorted(set(values) - {0})
     bytes_alone = {0, IGNORED} <= found and bool(others) and max(found) == IGNORED
     if bytes_alone and (others[-1] >= _NEARLY or (others[0] != 1 and others[-1] >= _HALF)):
         raise DataError(
-            f"The {len(masks)} masks below {root} hold 0, 255 and {len(others)} values between them ({listed(others)}), and no file names "
-            "classes. So look masks of two classes that were resized with smoothing, or that were a JPEG once: save them again without. "
+            f"The masks below {root} ({len(masks)}) hold 0, 255 and {counted(len(others), 'value')} between them "
+            f"({listed(others)}), and no file names classes. So look masks of two classes that were resized with smoothing, "
+            "or that were a JPEG once: save them again without. "
             "If the values are classes, name them in classes.yaml, such as names: {0: background, 100: road}, and ignore: 255."
         )
-    said = f"No file names the classes: all {len(masks)} masks were read for their values, which are the names: {listed(values, 20)}."
+    said = f"No file names the classes: all masks ({len(masks)}) were read for their values, which are the names: {listed(values, 20)}."
     notes = [said, *([f"The value {IGNORED} in masks is ignored."] if IGNORED in found else [])]
     coding = {IGNORED: IGNORED, **{value: label for label, value in enumerate(values)}}
     return Classes(tuple(map(str, values)), Coding(coding), tuple(notes), None)

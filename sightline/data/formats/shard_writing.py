@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 
+from sightline.data.counted import counted
 from sightline.data.formats.copying import require_new, unwritten, written_splits
 from sightline.data.formats.shard_members import (
     ENDINGS,
@@ -60,15 +61,15 @@ def write(
             for position in positions[order].tolist():
                 written.add(split, position)
                 if len(written.bad) > MAX_BAD * total:
-                    raise DataError("\n".join([f"Too many of the {total} pictures cannot be read:", *written.bad]))
+                    raise DataError("\n".join([f"Too many of the pictures ({total}) cannot be read:", *written.bad]))
             written.close_shard()
         _write_index(index, path, written)
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
         written.abandon()
-    bad = [f"{len(written.bad)} pictures cannot be read and are not written: {'; '.join(written.bad[:5])}"]
-    return (*unwritten(index), *(bad if written.bad else []))
+    bad = counted(len(written.bad), "picture cannot be read and is", "pictures cannot be read and are")
+    return (*unwritten(index), *([f"{bad} not written: {'; '.join(written.bad[:5])}"] if written.bad else []))
 
 
 class _Written:
@@ -121,7 +122,7 @@ class _Written:
         self._open = None
         described = {"file": file, "split": split, "pictures": tar.members // 2}
         self.shards.append({**described, "sha256": tar.finish(), "bytes": tar.size})
-        self.say(f"{file}: {tar.members // 2} pictures, {tar.size / 2**20:.1f} MB")
+        self.say(f"{file}: {counted(tar.members // 2, 'picture')}, {tar.size / 2**20:.1f} MB")
 
     def abandon(self) -> None:
         """Close what is still open after an error."""

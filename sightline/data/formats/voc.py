@@ -209,9 +209,10 @@ def _listed(root: Path, place: _Place, found: Found) -> list[tuple[str, _Place, 
         named = [(f"{shown} line {number}", name, _of(name, xml)) for number, name in lines if name]
         if named and not any(path for _, _, path in named):
             if split == "test":  # which is often kept back
-                found.notes.append(f"The {len(named)} pictures of {shown} have no XML files and are left out.")
+                found.notes.append(f"The pictures of {shown} ({len(named)}) have no XML files and are left out.")
                 continue
-            absent = f"{shown}: none of its {len(named)} names has an XML file in {below(place.annotations, root)}; all are left out."
+            folder = below(place.annotations, root)
+            absent = f"{shown}: none of its names ({len(named)}) has an XML file in {folder}; all are left out."
             found.bad_picture(absent, kind="missing annotation", count=len(named))
             continue
         for where, name, path in named:

@@ -157,7 +157,7 @@ def test_zero_and_255_are_two_classes(make_masks: Callable[..., Path]) -> None:
     assert (index.class_names, index.notes) == (("background", "foreground"), (BINARY_NOTE,))
     assert mask_of(index) == [[0, 0, 1]]
     (fault,) = check(index).faults
-    assert (fault.name, fault.reason[:27]) == ("masks/2.png", "the value 128 (1 pixels) me")
+    assert (fault.name, fault.reason[:26]) == ("masks/2.png", "the value 128 (1 pixel) me")
     assert "save them without" in fault.reason
 
 
@@ -215,7 +215,7 @@ def test_values_without_names_are_the_names(make_masks: Callable[..., Path]) -> 
     assert index.class_names == ("0", "3", "7", "1000")
     assert (mask_of(index, 0), mask_of(index, 2)) == ([[0, 2, 255]], [[0, 0, 3]])
     assert index.notes[0] == (
-        "No file names the classes: all 3 masks were read for their values, which are the names: 0, 3, 7, 1000."
+        "No file names the classes: all masks (3) were read for their values, which are the names: 0, 3, 7, 1000."
     )
 
 
@@ -237,7 +237,7 @@ def test_colours(make_masks: Callable[..., Path]) -> None:
     index = read(folder)
     assert (index.class_names, index.notes) == (("road", "sky"), ("Pixels of the colour of void are ignored.",))
     assert mask_of(index) == [[0, 1, 255]]
-    assert "the colour (9 9 9) (1 pixels) means no class" in check(index).faults[0].reason
+    assert "the colour (9 9 9) (1 pixel) means no class" in check(index).faults[0].reason
 
 
 def test_a_table_beside_numbers(make_masks: Callable[..., Path]) -> None:

@@ -306,14 +306,14 @@ def test_lists_with_faults(make_voc: Set) -> None:
         "ImageSets/Main/train.txt line 4: 1 was listed before, in ImageSets/Main/train.txt line 1.",
     )
     assert (index.faults.pictures, index.faults.bad_pictures) == (4, 2)
-    assert "The 2 pictures of ImageSets/Main/test.txt have no XML files and are left out." in index.notes
+    assert "The pictures of ImageSets/Main/test.txt (2) have no XML files and are left out." in index.notes
     assert "1 of 4 XML files are in no list and are left out." in index.notes
 
 
 def test_a_list_without_annotations_is_a_fault(make_voc: Set) -> None:
     index = read(make_voc(dict.fromkeys("12", xml(CAT)), {"train": ["1", "2"], "val": ["8", "9"]}))
     assert index.faults.lines == (
-        "ImageSets/Main/val.txt: none of its 2 names has an XML file in Annotations; all are left out.",
+        "ImageSets/Main/val.txt: none of its names (2) has an XML file in Annotations; all are left out.",
     )
     assert index.faults.concerns[0].kind == "missing annotation"
     assert (index.faults.bad_pictures, index.faults.pictures) == (2, 4)

@@ -303,7 +303,7 @@ def test_coco_adds_background_and_forgets_what_is_ignored(tmp_path: Path) -> Non
     )
     assert WRITERS["coco masks"](index, tmp_path / "out") == (
         "Class 0 of COCO's outlines is background; the other classes follow it.",
-        "1 pixels that are ignored become background: COCO has no sign for them.",
+        "1 pixel that is ignored becomes background: COCO has no sign for what is ignored.",
     )
     again = FORMATS["coco masks"](tmp_path / "out")
     assert again.class_names == ("background", "no", "yes")
