@@ -4,14 +4,15 @@
     t10k-images-idx3-ubyte.gz    t10k-labels-idx1-ubyte.gz       the test split
 
 An IDX file is a magic number (two zero bytes, the kind of value, the number of dimensions), the length of each dimension as a
-big-endian 32-bit integer, and the values. Classes are named after their numbers. There is nothing else to read in such a folder.
+big-endian 32-bit integer, and the values. Classes are named after their numbers; those that no picture has are no classes. There is
+nothing else to read in such a folder.
 """
 
 import gzip
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -23,7 +24,7 @@ from PIL import Image
 from sightline.data.annotation_faults import FaultsFound
 from sightline.data.annotations import ClassLabels
 from sightline.data.counted import counted
-from sightline.data.formats.copying import require_new, unwritten, written_splits
+from sightline.data.formats.copying import numbered_anew, require_new, unwritten, written_splits
 from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 from sightline.errors import DataError
@@ -80,11 +81,11 @@ def read(path: Path) -> Index:
     sizes = {array.shape[1:] for array in images}
     if len(sizes) > 1:
         raise DataError(f"{path}: the splits have pictures of different sizes, {sorted(sizes)}.")
-    together = np.concatenate(labels).astype(np.int64)
+    numbers, together = np.unique(np.concatenate(labels), return_inverse=True)
     return Index(
         source=TensorSource(torch.from_numpy(np.concatenate(images))[:, None], names),
-        annotations=ClassLabels(together),
-        class_names=tuple(str(number) for number in range(int(together.max()) + 1)),
+        annotations=ClassLabels(together.astype(np.int64)),
+        class_names=tuple(map(str, numbers.tolist())),
         splits=splits,
         format=NAME,
         faults=found.of(len(names)),
@@ -106,12 +107,12 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     require_new(path)
     splits = written_splits(index)
     size = tuple(index.source.image(int(next(iter(splits.values()))[0])).shape[1:])
-    coloured = 0
+    coloured, numbers = 0, _numbers(index.class_names)
     try:
         path.mkdir(parents=True, exist_ok=True)
         for split, positions in splits.items():
             prefix = {"": "train", "test": "t10k"}.get(split, split)
-            labels = index.labels[positions].astype(np.uint8)
+            labels = numbers[index.labels[positions]]
             with _new(path / f"{prefix}-labels-idx1-ubyte.gz", (len(labels),)) as file:
                 file.write(labels.tobytes())
             with _new(path / f"{prefix}-images-idx3-ubyte.gz", (len(labels), *size)) as file:
@@ -205,12 +206,21 @@ def _lost(index: Index, coloured: int, written: NDArray[np.int64]) -> Iterator[s
         yield "The data set has no splits; all of it is written as train."
     if coloured:
         yield f"{counted(coloured, 'picture')} had colours; only their brightness is written."
-    highest = int(index.labels[written].max())
-    if index.class_names != tuple(map(str, range(highest + 1))):
-        names = ", ".join(f"{label} {name}" for label, name in enumerate(index.class_names[:_NAMED]))
+    numbers = _numbers(index.class_names).tolist()
+    if index.class_names == tuple(map(str, numbers)):
+        yield from numbered_anew(index)
+    else:
+        names = ", ".join(f"{label} {name}" for label, name in zip(numbers[:_NAMED], index.class_names, strict=False))
         more = " ..." if len(index.class_names) > _NAMED else ""
         yield f"Classes have no names in it; their numbers are {names}{more}."
     yield "Pictures have no names in it; they are called by file and number."
+
+
+def _numbers(class_names: Sequence[str]) -> NDArray[np.uint8]:
+    """(K,) what the classes are called in the files: their names where these are such numbers in their order, else 0..K-1."""
+    numbers = [int(name) for name in class_names if name.isdecimal() and len(name) < 4]
+    as_read = tuple(map(str, sorted(set(numbers)))) == tuple(class_names) and max(numbers) < 256
+    return np.array(numbers if as_read else range(len(class_names)), np.uint8)
 
 
 def _header(path: Path, file: BinaryIO, dimensions: int) -> tuple[int, ...]:

@@ -303,15 +303,16 @@ def _numbered(
         notes.append("The files name different classes, or in another order; they are matched by their names.")
     there = [{label for label in held.tolist() if label is not None} for held in labels]
     class_names = tuple(dict.fromkeys(name for shard in shards for name in shard.class_names))
-    if not class_names and any(isinstance(label, str) for held in there for label in held):
-        class_names = tuple(sorted(set().union(*there), key=natural_order))
-    elif not class_names:
-        class_names = tuple(str(number) for number in range(max(set().union(*there), default=-1) + 1))
-        notes.append("The files name no classes; classes are called by their numbers.")
+    unnamed: dict[Any, int] = {}
+    if not class_names:
+        known: list[Any] = sorted(set().union(*there) - {-1}, key=lambda label: natural_order(str(label)))
+        class_names, unnamed = tuple(map(str, known)), {label: at for at, label in enumerate(known)}
+        if not any(isinstance(label, str) for label in known):
+            notes.append("The files name no classes; classes are called by their numbers.")
     numbers = []
     for shard, held in zip(shards, labels, strict=True):
-        own = {name: class_names.index(name) for name in shard.class_names or class_names}
-        number: dict[Any, int] = {**own, **dict(enumerate(own.values()))}
+        own: dict[Any, int] = {name: class_names.index(name) for name in shard.class_names}
+        number = own | dict(enumerate(own.values())) if own else unnamed
         numbers.append(np.array([number.get(label, -1) for label in held.tolist()], np.int64))
     return np.concatenate(numbers), class_names
 

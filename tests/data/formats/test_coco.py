@@ -313,7 +313,7 @@ def test_json_that_is_none(make_coco: MakeCoco) -> None:
     [
         (None, None, [], r"expected a list 'images' of a COCO data set, and it has a NoneType there"),
         ([], {}, [], r"is a COCO data set without pictures\. .*train2017\.json is left out: none of its pictures \(0\) is there"),
-        ([image(1, "a.jpg"), image(2, "b.jpg")], [], [], r"none of its pictures \(2\) is there; looked in train2017, annotations, ., below"),
+        ([image(1, "a.jpg"), image(2, "b.jpg")], [], [], r"none of its pictures \(2\) is there; looked in train2017, annotations, "),
         ([image(1, "1.jpg")], {}, [], "expected a list 'annotations' of a COCO data set, and it has a dict there"),
         ([image(1, "1.jpg")], [], [*CATEGORIES, {"id": 1, "name": "bird"}], "category 1 is there twice, as 'cat' and as 'bird'"),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sightline.data.formats import idx, read
+from sightline.data.splits import with_splits
 from sightline.errors import DataError
 
 
@@ -32,6 +33,18 @@ def test_train_and_test(tmp_path: Path, ending: str) -> None:
     assert index.labels.tolist() == [0, 2, 1, 0, 1, 0, 2, 1]
     assert index.source.image(5).tolist() == IMAGES[2][None].repeat(3, axis=0).tolist()
     assert index.source.name(5) == f"t10k-images-idx3-ubyte{ending} picture 1"
+
+
+def test_numbers_that_no_picture_has_are_no_classes(tmp_path: Path) -> None:
+    """EMNIST's letters are counted from 1."""
+    write(tmp_path, "train", IMAGES, [1, 4, 2, 1])
+    write(tmp_path, "t10k", IMAGES[::-1], [2, 1, 4, 4])
+    index = read(tmp_path)
+    assert (index.class_names, index.labels.tolist()) == (("1", "2", "4"), [0, 2, 1, 0, 1, 0, 2, 2])
+    assert (with_splits(index).notes[1:], index.faults.lines) == ((), ())
+    idx.write(index, tmp_path / "again")
+    again = read(tmp_path / "again")
+    assert (again.class_names, again.labels.tolist()) == (index.class_names, index.labels.tolist())
 
 
 def test_broken_files_say_what_is_wrong(tmp_path: Path) -> None:
