@@ -228,7 +228,7 @@ def test_four_images_are_learned_by_heart(learner):
     images = nn.functional.interpolate(torch.randn(4, 3, 4, 4), (side, side))  # patches: noise is pooled away
     labels = torch.arange(4)
     normalised = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=7e-4 if normalised else 2e-4, fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3 if normalised else 2e-4, fused=True)
     warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=0.1, total_iters=5)
     for _ in range(100):
         logits = model(images)
