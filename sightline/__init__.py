@@ -3,6 +3,7 @@
     import sightline
 
     sightline.write_digits("digits")                                  # real handwritten digits, from scikit-learn
+    print(sightline.check("digits")["errors"])
     result = sightline.train("digits", model="resnet18", name="first", training={"epochs": 5})
     print(sightline.evaluate(result.run, split="test")["top1"])
     print(sightline.load(result.run).predict(["digits/test/7"]))
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
     from sightline.errors import SightlineError as SightlineError
     from sightline.inference.predictor import load as load
     from sightline.models import create_model as create_model
+    from sightline.workflows.ablate import ablate as ablate
+    from sightline.workflows.check import check as check
+    from sightline.workflows.convert import convert as convert
     from sightline.workflows.describe import describe as describe
     from sightline.workflows.evaluate import evaluate as evaluate
     from sightline.workflows.explain import explain as explain
     from sightline.workflows.predict import predict as predict
+    from sightline.workflows.shard import shard as shard
+    from sightline.workflows.split import split as split
     from sightline.workflows.train import resume as resume
     from sightline.workflows.train import train as train
 
@@ -38,6 +44,9 @@ __version__ = "0.1.0"
 __all__ = [
     "SightlineError",
     "__version__",
+    "ablate",
+    "check",
+    "convert",
     "create_model",
     "describe",
     "evaluate",
@@ -46,6 +55,8 @@ __all__ = [
     "predict",
     "read",
     "resume",
+    "shard",
+    "split",
     "train",
     "write_digits",
     "write_scenes",
@@ -53,6 +64,9 @@ __all__ = [
 
 _DEFINED_IN = {
     "SightlineError": "sightline.errors",
+    "ablate": "sightline.workflows.ablate",
+    "check": "sightline.workflows.check",
+    "convert": "sightline.workflows.convert",
     "create_model": "sightline.models",
     "describe": "sightline.workflows.describe",
     "evaluate": "sightline.workflows.evaluate",
@@ -61,6 +75,8 @@ _DEFINED_IN = {
     "predict": "sightline.workflows.predict",
     "read": "sightline.data.formats",
     "resume": "sightline.workflows.train",
+    "shard": "sightline.workflows.shard",
+    "split": "sightline.workflows.split",
     "train": "sightline.workflows.train",
     "write_digits": "sightline.data.samples",
     "write_scenes": "sightline.data.samples",

@@ -14,6 +14,9 @@ import sightline
 PUBLIC = [
     "SightlineError",
     "__version__",
+    "ablate",
+    "check",
+    "convert",
     "create_model",
     "describe",
     "evaluate",
@@ -22,6 +25,8 @@ PUBLIC = [
     "predict",
     "read",
     "resume",
+    "shard",
+    "split",
     "train",
     "write_digits",
     "write_scenes",

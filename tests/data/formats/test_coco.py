@@ -357,7 +357,7 @@ def test_a_split_without_pictures_is_a_fault_unless_it_is_the_test(make_coco: Ma
     assert index.notes[0].startswith(
         "annotations/instances_test2017.json is left out: none of its pictures (2) is there; looked in "
     )
-    assert [line[:76] for line in index.faults.lines] == [
+    assert [line[:77] for line in index.faults.lines] == [
         "annotations/instances_val2017.json: none of its pictures (2) is there; looked"
     ]
     assert index.faults.concerns == (Concern("missing picture"),)
