@@ -4,6 +4,7 @@ The order is a pure function of (seed, epoch). A loader asks for `(epoch, positi
 their number nor the number of processes nor a restart in the middle changes a sample.
 """
 
+import gc
 import signal
 import sys
 import warnings
@@ -172,7 +173,9 @@ def eval_loader(
     if batch_size < 1:
         raise ConfigError(f"batch_size is at least 1, got {batch_size}")
     keys = [(0, int(position)) for position in samples.positions[rank::world_size]]
-    return _loader(samples, [keys[at : at + batch_size] for at in range(0, len(keys), batch_size)], workers)
+    batches = [keys[at : at + batch_size] for at in range(0, len(keys), batch_size)]
+    # A worker takes whole batches: a second one has nothing to do where there is one, and the first only takes time to start.
+    return _loader(samples, batches, min(workers, len(batches)) if len(batches) > 1 else 0)
 
 
 def equal_sizes(batches: Iterable[Batch], batch_size: int, pixels: int = BATCH_PIXELS) -> Iterator[Batch]:
@@ -309,6 +312,8 @@ def _start_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
+    # What a forked worker inherits is not its own to close, and to look through it would copy the memory that it shares.
+    gc.freeze()
 
 
 def _check_share(rank: int, world_size: int) -> None:

@@ -1,4 +1,6 @@
+import gc
 import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -103,14 +105,45 @@ def test_evaluation_takes_each_sample_once(make_index: MakeIndex, rank: int, wor
     assert [index for batch in loader for index in batch.indices] == seen
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("count", "workers"), [(0, 0), (3, 0), (4, 2), (6, 2), (7, 3)])
+def test_an_evaluation_starts_no_worker_that_has_nothing_to_do(make_index: MakeIndex, count: int, workers: int) -> None:
+    assert eval_loader(Samples(make_index(5, 6), range(count), keep), 3, workers=4).num_workers == workers
+
+
+def test_a_worker_closes_nothing_that_it_inherits(make_index: MakeIndex, tmp_path: Path) -> None:
+    class Kept:
+        """Such as a run's lock: in a circle, so that only the garbage collector finds that nobody needs it any more."""
+
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            (tmp_path / str(os.getpid())).touch()
+
+    def collecting(image: Tensor) -> Tensor:
+        gc.collect()
+        return image
+
+    gc.collect()
+    gc.disable()
+    try:
+        Kept()
+        assert len(list(eval_loader(Samples(make_index(2, 2), range(4), collecting), 2, workers=2))) == 2
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        gc.enable()
+    gc.collect()
+    assert [file.name for file in tmp_path.iterdir()] == [str(os.getpid())]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_picture_that_vanished_is_named_without_a_traceback(tmp_path: Path, workers: int) -> None:
     index = Index(
-        source=FileSource(tmp_path, ["gone.png"]), annotations=ClassLabels(torch.zeros(1).long().numpy()), class_names=("a", "b"),
-        splits={}, format="image folder",
+        source=FileSource(tmp_path, ["gone.png", "gone2.png"]), annotations=ClassLabels(torch.zeros(2).long().numpy()),
+        class_names=("a", "b"), splits={}, format="image folder",
     )  # fmt: skip
     with pytest.raises(ImageError) as caught:
-        list(eval_loader(Samples(index, [0], keep), 1, workers=workers))
+        list(eval_loader(Samples(index, [0, 1], keep), 1, workers=workers))
     assert str(caught.value) == "gone.png: the file cannot be read (No such file or directory)."
 
 
