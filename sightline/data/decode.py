@@ -111,12 +111,14 @@ def decode(content: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS, shr
     if len(content) > limits.bytes:
         raise ImageError(f"{name}: it has {len(content):,} bytes, more than the limit of {limits.bytes:,}.")
     try:
-        with opened(io.BytesIO(content), name, limits) as image:
-            pixels = _upright_jpeg(image, content, shrink)
-            if pixels is None:
-                _scale_transparency(image, content)
-                image.load()
-                pixels = _rgb(_upright(image), name)
+        pixels = _plain_jpeg(content, limits, shrink)
+        if pixels is None:
+            with opened(io.BytesIO(content), name, limits) as image:
+                pixels = _turned_jpeg(image, content, shrink)
+                if pixels is None:
+                    _scale_transparency(image, content)
+                    image.load()
+                    pixels = _rgb(_upright(image), name)
     except ImageError:
         raise
     except Exception as error:  # what a damaged file makes Pillow raise has no common root
@@ -151,6 +153,13 @@ def picture_kind(path: Path) -> tuple[str, str] | None:
 
 
 _warnings_are_global = threading.Lock()
+# A process that is forked while another thread holds the lock would wait for it for ever, and keep that thread's filters.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_warnings_are_global.acquire,
+        after_in_parent=_warnings_are_global.release,
+        after_in_child=_warnings_are_global.release,
+    )
 
 
 def opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
@@ -175,11 +184,38 @@ def opened(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
     return image
 
 
-def _upright_jpeg(image: Image.Image, content: bytes, shrink: Shrink | None) -> Tensor | None:
-    """The pixels (H, W, 3) of a JPEG in grey or colour: those that Pillow finds, sooner.
+def _plain_jpeg(content: bytes, limits: DecodeLimits, shrink: Shrink | None) -> Tensor | None:
+    """The pixels (H, W, 3) of a JPEG in grey or colour that says nothing of its orientation: those that Pillow finds, sooner.
 
-    None for anything else, and for what is damaged: Pillow knows what to say of it.
+    None for anything else, and for what is damaged or too large: Pillow knows what to say of it. It takes longer to read the
+    header of a small picture than to decode it.
     """
+    if simplejpeg is None or not _is_plain(content):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if colours not in ("Gray", "YCbCr", "RGB") or height * width > limits.pixels:
+            return None
+        return torch.from_numpy(_jpeg_pixels(content, height, width, None, shrink))
+    except ValueError:
+        return None
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether a JPEG's header has no block in which its orientation may be, nor one that says that more pictures follow."""
+    at = 2 if content.startswith(b"\xff\xd8") else len(content)
+    while content[at : at + 1] == b"\xff":
+        marker = content[at + 1 : at + 2]
+        if marker == b"\xda":  # the pixels
+            return True
+        if marker == b"\xe1" or (marker == b"\xe2" and content.startswith(b"MPF\0", at + 4)):
+            return False
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return False
+
+
+def _turned_jpeg(image: Image.Image, content: bytes, shrink: Shrink | None) -> Tensor | None:
+    """The same for one that Pillow has opened, made upright."""
     if simplejpeg is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return None
     turn, (width, height) = _turn(image), image.size
@@ -187,12 +223,20 @@ def _upright_jpeg(image: Image.Image, content: bytes, shrink: Shrink | None) -> 
         # Both must read one size in the header: the limits were held against Pillow's.
         if simplejpeg.decode_jpeg_header(content)[:2] != (height, width):
             return None
-        times = 1 if shrink is None else shrink(*((width, height) if turn in _EXCHANGING else (height, width)))
-        least = {} if times == 1 else {"min_height": -(-height // times), "min_width": -(-width // times)}
-        pixels = simplejpeg.decode_jpeg(content, strict=True, **least)
+        pixels = _jpeg_pixels(content, height, width, turn, shrink)
     except ValueError:
         return None
     return torch.from_numpy(pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn)))
+
+
+def _jpeg_pixels(
+    content: bytes, height: int, width: int, turn: Image.Transpose | None, shrink: Shrink | None
+) -> np.ndarray:
+    """As they are stored; raises `ValueError`. `turn` is what will make them upright."""
+    times = 1 if shrink is None else shrink(*((width, height) if turn in _EXCHANGING else (height, width)))
+    least = {} if times == 1 else {"min_height": -(-height // times), "min_width": -(-width // times)}
+    pixels: np.ndarray = simplejpeg.decode_jpeg(content, strict=True, **least)
+    return pixels
 
 
 def _scale_transparency(image: Image.Image, content: bytes) -> None:

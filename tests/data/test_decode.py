@@ -1,16 +1,21 @@
 """Every mode a picture can come in, against pixels that are known."""
 
 import io
+import multiprocessing
+import os
 import struct
+import threading
+import time
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFile
 
-from sightline.data.decode import PILLOW_PIXELS, DecodeLimits, decode, decode_file, picture_size
+from sightline.data.decode import PILLOW_PIXELS, DecodeLimits, decode, decode_file, opened, picture_size
 from sightline.errors import ConfigError, ImageError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -173,15 +178,16 @@ def test_a_jpeg_has_the_same_pixels_by_either_decoder(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], mode: str, how: dict[str, int]
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    for orientation in (1, 6):
+    for orientation in (None, 1, 6):
         file, exif = io.BytesIO(), Image.Exif()
-        exif[0x0112] = orientation
+        if orientation is not None:
+            exif[0x0112] = orientation
         Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).convert(mode).save(file, "JPEG", exif=exif, **how)
         with monkeypatch.context() as without:
             without.setattr("sightline.data.decode.simplejpeg", None)
             expected = decode(file.getvalue(), "a.jpg")
         found = decode(file.getvalue(), "a.jpg")
-        assert found.shape[1:] == (size[::-1] if orientation == 1 else size)
+        assert found.shape[1:] == (size if orientation == 6 else size[::-1])
         assert torch.equal(found, expected)
 
 
@@ -193,6 +199,51 @@ def test_a_jpeg_with_damaged_pixels_is_left_to_pillow(monkeypatch: pytest.Monkey
     found = decode(content, "a.jpg")
     monkeypatch.setattr("sightline.data.decode.simplejpeg", None)
     assert torch.equal(found, decode(content, "a.jpg"))
+
+
+def test_a_jpeg_that_says_nothing_of_its_orientation_is_not_opened_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    xmp += b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    wide, more = Image.new("RGB", (8, 4), "red"), Image.new("RGB", (8, 4), "blue")
+    plain = encoded(wide, "JPEG", comment=b"x" * 300, icc_profile=b"y" * 70_000)
+    others = [encoded(wide, "JPEG", xmp=xmp), encoded(wide, "MPO", save_all=True, append_images=[more])]
+    opens: list[str] = []
+
+    def counting(file: BinaryIO, name: str, limits: DecodeLimits) -> Image.Image:
+        opens.append(name)
+        return opened(file, name, limits)
+
+    monkeypatch.setattr("sightline.data.decode.opened", counting)
+    assert pixels(plain).shape == (4, 8, 3)
+    assert opens == []
+    assert [pixels(other).shape for other in others] == [(8, 4, 3), (4, 8, 3)]
+    with pytest.raises(ImageError, match="it claims 8 x 4 pixels, more than the limit of 31"):
+        decode(plain, "large.jpg", DecodeLimits(pixels=31))
+    assert len(opens) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_process_that_is_forked_while_another_thread_decodes_can_decode() -> None:
+    content, reads = encoded(Image.fromarray(RAMP), "PNG"), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not reads.is_set():
+                reads.set()
+                time.sleep(0.5)
+            return super().read(size)
+
+    reader = threading.Thread(target=opened, args=(Slow(content), "slow.png", DecodeLimits()))
+    reader.start()
+    reads.wait()
+    process = multiprocessing.get_context("fork").Process(target=decode, args=(content, "a.png"))
+    process.start()
+    process.join(30)
+    ended = process.exitcode
+    process.kill()
+    reader.join()
+    assert ended == 0
 
 
 def test_first_picture_of_an_animation() -> None:

@@ -168,6 +168,10 @@ class ParquetSource:
 
     def _group(self, group: int) -> Any:
         """The encoded pictures of a row group, as an Arrow array of bytes."""
+        if (
+            self._process != os.getpid()
+        ):  # an open file has one place for both processes, and another thread may have held the lock
+            self._forget()
         with self._lock:
             if group in self._kept:
                 self._kept.move_to_end(group)
@@ -182,12 +186,11 @@ class ParquetSource:
     def _read_group(self, group: int) -> Any:
         pyarrow = _pyarrow()
         file, group_in_file = self._groups[group]
-        opened = (os.getpid(), file)  # a file that was open before a fork has one place for both processes
         try:
-            if opened not in self._open:
-                self._open[opened] = pyarrow.parquet.ParquetFile(self.files[file])
+            if file not in self._open:
+                self._open[file] = pyarrow.parquet.ParquetFile(self.files[file])
             # One thread, so that a process which forks later has no thread of Arrow's in the middle of something.
-            table = self._open[opened].read_row_group(group_in_file, columns=[self.column], use_threads=False)
+            table = self._open[file].read_row_group(group_in_file, columns=[self.column], use_threads=False)
         except (OSError, pyarrow.ArrowException) as error:
             raise DataError(f"{self.files[file]}: row group {group_in_file} cannot be read ({error}).") from error
         pictures = table.column(self.column).combine_chunks()
@@ -195,13 +198,14 @@ class ParquetSource:
 
     def _forget(self) -> None:
         """Hold nothing open and nothing in memory."""
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._kept_bytes = 0
-        self._open: dict[tuple[int, int], Any] = {}
+        self._open: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_lock", "_kept", "_kept_bytes", "_open")
+        own = ("_process", "_lock", "_kept", "_kept_bytes", "_open")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
