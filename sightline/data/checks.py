@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 from torch import Tensor
@@ -25,9 +26,12 @@ Also = Callable[[int, Tensor, Tensor | None], None]
 """Takes the position, the picture (3, H, W) uint8 and the mask (H, W) uint8 of one that is good; called in several threads."""
 KEPT_BYTES = 256 * 2**20
 """Data sets that decode to less than this stay in memory: nothing is decoded twice."""
+SMALL = 64 * 64
+"""Pixels of a picture up to which each operation on it takes longer to start than to do."""
 _NAMED = 20
 _SHOWN = 5
 _CHUNK = 64
+_FIRST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,9 @@ def check(
 ) -> Report:
     """Decode the pictures at `positions`, or those of all splits, or all when there are no splits.
 
-    `workers` is the number of threads (default: one for each processor, at most 8); `progress` is called with (done,
-    total) from the calling thread. Pictures that together decode to less than `keep_below` bytes are kept, with their masks.
+    `workers` is the number of threads (default: one for each processor, at most 8, and one alone for small pictures).
+    `progress` is called with (done, total) from the calling thread. Pictures that together decode to less than `keep_below`
+    bytes are kept, with their masks.
     `also` is shown every good picture while it is decoded.
     """
     if positions is None:
@@ -153,10 +158,16 @@ def check(
     faults: list[Fault] = []
     sides: dict[int, tuple[int, int]] = {}
     look = _Look(index, keep_below, also)
-    chunks = [chosen[at : at + _CHUNK] for at in range(0, len(chosen), _CHUNK)]
+    announce(index.source, chosen[: _FIRST + _CHUNK])
+    first = look.chunk(chosen[:_FIRST])
+    if workers is None:
+        # Several threads would wait for the interpreter longer than they take to decode small pictures.
+        small = all(isinstance(sides, tuple) and sides[0] * sides[1] <= SMALL for sides in first)
+        workers = 1 if small else min(8, os.cpu_count() or 1)
+    chunks = [chosen[at : at + _CHUNK] for at in range(_FIRST, len(chosen), _CHUNK)]
     done = 0
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        for results in pool.map(look.chunk, chunks):
+    with ThreadPoolExecutor(workers) as pool:
+        for results in chain([first], pool.map(look.chunk, chunks)):
             for position, result in zip(chosen[done : done + len(results)], results, strict=True):
                 if isinstance(result, Fault):
                     faults.append(result)
@@ -199,14 +210,15 @@ class _Look:
         return [self.one(position) for position in positions]
 
     def one(self, position: int) -> Fault | tuple[int, int]:
-        name, mask = self.source.name(position), None
+        image = mask = None
         try:
             image = self.source.image(position)
             if self.masks is not None:
-                name = self.masks.source.name(position)
                 mask = self.masks.source.mask(position)
                 _require_size(mask, image, self.source.name(position))
         except ImageError as error:
+            at_fault = self.source if image is None or self.masks is None else self.masks.source
+            name = at_fault.name(position)
             return Fault(position, name, str(error).removeprefix(f"{name}: "))
         with self.lock:
             self.room -= image.numel() + (0 if mask is None else mask.numel())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.data.annotations import ClassLabels
-from sightline.data.checks import Report, check
+from sightline.data.checks import SMALL, Report, check
 from sightline.data.copies import copies
 from sightline.data.decode import picture_kind
 from sightline.data.duplicates import CELLS, thumbnails
@@ -33,8 +33,6 @@ from sightline.errors import DataError
 
 _BATCH = 64
 _NAMED = 4
-_SMALL = 64 * 64
-"""Pixels up to which pictures of one size are looked at together: each operation takes longer to start than to do."""
 _ODD = 0.02
 """Pictures are odd for how their pixels are kept when so small a share, or a single one of ten, is kept so."""
 _DIGEST = 16
@@ -119,11 +117,11 @@ class _Seen:
         self.cells = np.zeros((count, CELLS, CELLS), np.uint8)
 
     def __call__(self, position: int, image: Tensor, mask: Tensor | None) -> None:
-        self.digests[position] = np.frombuffer(_digest(image.permute(1, 2, 0)), np.uint8)
+        self.digests[position] = np.frombuffer(_digest(image.movedim(0, -1)), np.uint8)
         self.sizes[position] = image.shape[1:]
         if mask is not None:
             self.masks[position] = _digest(mask)
-        if image[0].numel() > _SMALL:
+        if image.shape[1] * image.shape[2] > SMALL:
             self.cells[position] = thumbnails(image[None])[0]
             return
         with self._lock:
