@@ -39,6 +39,8 @@ _DIGEST = 16
 _WITH_ID = re.compile(r".+?: (annotation|image|category) (at position \d+|'[^']*'|[^\s:]+)")
 """How a line about an entry of a JSON file begins."""
 _LINE = re.compile(r" (line|row) \d+$")
+_PAPERS = re.compile(r"(.*/)?(licen[cs]e|copying|readme|notice|citation|changelog)([._-].*)?", re.IGNORECASE)
+"""Files that lie beside most data sets, and hold nothing that could be used by mistake or left out by one."""
 _COLONS = 8
 """Parts of a line that are tried as the beginning of a file's name."""
 _ENDINGS = {
@@ -181,6 +183,8 @@ def _of_reading(index: Index) -> Iterator[Finding]:
         yield Finding(concern.kind, where, line, positions, concern.box)
     for line in index.ignored:
         where = place_of(line, root)
+        if _PAPERS.fullmatch(where):
+            continue
         reason = line[len(where) :].removeprefix(": ")
         kind = picture_kind(root / where) if root is not None and (root / where).is_file() else None
         held = (

@@ -17,7 +17,10 @@ from tests.data.sound import SOUND
 
 @pytest.mark.parametrize("format", SOUND)
 def test_with_a_sound_data_set_nothing_is_wrong(format: str, tmp_path: Path) -> None:
-    looked = look(SOUND[format](tmp_path / "set"), format)
+    data = SOUND[format](tmp_path / "set")
+    for paper in ("LICENSE", "README.roboflow.txt"):
+        (data if data.is_dir() else data.parent).joinpath(paper).write_text("Free to use.")
+    looked = look(data, format)
     assert [finding.sentence for finding in looked.findings] == []
     assert looked.survey is not None
     assert looked.survey.index.format == format
