@@ -16,7 +16,9 @@ from sightline.data.formats.pictures import (
     entries,
     folders_in,
     is_picture,
+    list_split,
     pictures_below,
+    split_lists,
     split_of,
     text_of,
 )
@@ -188,11 +190,9 @@ class Pairs:
         """What a line names, without and with its ending -> (the line, its place)."""
         listed: dict[str, tuple[str, str]] = {}
         for folder in (self.root / name for name in _LISTS):
-            files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
-            for file in files:
-                if _list_split(file.name):
-                    self.used.add(self.root / below(file, self.root).split("/")[0])
-                    self._read_list(file, listed)
+            for _, file in split_lists(folder):
+                self.used.add(self.root / below(file, self.root).split("/")[0])
+                self._read_list(file, listed)
             if listed:
                 return listed
         return {}
@@ -248,6 +248,5 @@ def _added(key: str) -> str:
 
 
 def _list_split(place: str) -> str:
-    """The split of a list of that name (train.txt, val2017.txt), or of a line in it; nothing for other files."""
-    stem = Path(place.partition(" line ")[0]).stem.lower().rstrip("0123456789_")
-    return SPLIT_ALIASES.get(stem, "")
+    """The split of a list's line; nothing for no place."""
+    return list_split(place.partition(" line ")[0])

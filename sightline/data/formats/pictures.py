@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sightline.data.index import SPLIT_ALIASES, natural_order
+from sightline.data.index import SPLIT_ALIASES, SPLITS, natural_order
 from sightline.errors import DataError
 
 READ_ENDINGS = frozenset(
@@ -81,6 +81,21 @@ def split_of(name: str) -> str:
     """
     words = re.findall(r"[^\W\d_]+", name.lower())
     return next((SPLIT_ALIASES[word] for word in words if word in SPLIT_ALIASES), "")
+
+
+def list_split(file: str) -> str:
+    """The split whose pictures a file lists, or nothing: lists of one class's pictures are called after it too.
+
+    >>> list_split("val2017.txt"), list_split("Training.txt"), list_split("cat_train.txt")
+    ('val', 'train', '')
+    """
+    return SPLIT_ALIASES.get(Path(file).stem.lower().rstrip("0123456789_"), "")
+
+
+def split_lists(folder: Path) -> list[tuple[str, Path]]:
+    """Split and file of each list of pictures in a folder, train before val before test."""
+    lists = [(list_split(file.name), file) for file in sorted(folder.glob("*.txt"))]
+    return sorted(((split, file) for split, file in lists if split), key=lambda found: SPLITS.index(found[0]))
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -34,12 +34,13 @@ from sightline.data.formats.pictures import (
     folders_in,
     is_picture,
     read_names,
+    split_lists,
     split_of,
     start_of,
     text_of,
 )
 from sightline.data.formats.voc_xml import SIDES, BrokenError, Reader, written
-from sightline.data.index import SPLITS, Index, natural_order
+from sightline.data.index import Index, natural_order
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
 
@@ -237,11 +238,10 @@ def _listed(root: Path, place: _Place, found: Found) -> list[tuple[str, _Place, 
 
 def _lists(folder: Path, found: Found) -> Iterator[tuple[str, Path]]:
     """Split and file of each list; trainval stands for what has no list of its own."""
-    there = [split for split in SPLITS if (folder / f"{split}.txt").is_file()]
-    for split in there:
-        yield split, folder / f"{split}.txt"
-    both = folder / "trainval.txt"
-    if both.is_file() and not {"train", "val"} <= set(there):
+    lists = split_lists(folder)
+    yield from lists
+    there, both = {split for split, _ in lists}, folder / "trainval.txt"
+    if both.is_file() and not {"train", "val"} <= there:
         split = "val" if "train" in there else "train"
         found.notes.append(f"There is no {split}.txt: the {split} split is what trainval.txt names and no other list.")
         yield split, both

@@ -33,12 +33,13 @@ from sightline.data.formats.pictures import (
     is_picture,
     pictures_below,
     required_names,
+    split_lists,
     split_of,
     start_of,
     text_of,
 )
 from sightline.data.formats.yolo_config import ENDINGS, Config, is_config, read_config
-from sightline.data.index import SPLITS, Index
+from sightline.data.index import Index
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
 
@@ -158,8 +159,7 @@ def _sources(root: Path) -> dict[str, list[Path]]:
     if "images" in inside:
         below_images = folders_in(inside["images"])
         found = [(split_of(name), folder) for name, folder in below_images.items() if split_of(name)]
-        lists = [(split, root / f"{split}.txt") for split in SPLITS if (root / f"{split}.txt").is_file()]
-        found = found or lists or [("", inside["images"])]
+        found = found or split_lists(root) or [("", inside["images"])]
     else:
         found = [(split, folder / "images") for folder, split in splits.items() if (folder / "images").is_dir()]
         found = found or [(split, folder) for folder, split in splits.items()] or [("", root)] * root.is_dir()

@@ -6,6 +6,7 @@ import pytest
 
 from sightline.data.formats import FORMATS, read, recognised, voc
 from sightline.errors import ConfigError, DataError, UnknownNameError
+from tests.data.sound import SOUND, yolo
 
 MakeFolder = Callable[..., Path]
 
@@ -213,3 +214,35 @@ def test_only_few_folders_are_searched_for_a_data_set(make_folder: MakeFolder) -
     with pytest.raises(DataError) as caught:
         read(folder)
     assert "Further down" not in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["image folder", "coco", "coco masks", "voc", "yolo", "mask folder"])
+@pytest.mark.parametrize("names", [("training", "dev", "eval"), ("Train", "Valid", "Testing")])
+def test_splits_have_other_names_too(format: str, names: tuple[str, str, str], tmp_path: Path) -> None:
+    folder = SOUND[format](tmp_path / "set")
+    usual = ("train", "val", "test")
+    there = {name: len(held) for name, held in read(folder, format).splits.items()}
+    for path in sorted(folder.rglob("*"), key=lambda path: -len(path.parts)):
+        for name, other in zip(usual, names, strict=True):
+            if name in (path.name, path.stem, path.stem.removeprefix("instances_")):
+                path.rename(path.with_name(path.name.replace(name, other)))
+    for file in folder.glob("*.yaml"):
+        file.unlink()
+        (folder / "classes.txt").write_text("cat\ndog\n")
+    assert {name: len(held) for name, held in read(folder, format).splits.items()} == there
+
+
+def test_lists_of_splits_have_other_names_too(tmp_path: Path) -> None:
+    folder = yolo(tmp_path / "set")
+    (folder / "data.yaml").unlink()
+    (folder / "classes.txt").write_text("cat\ndog\n")
+    (folder / "labels").rename(folder / "held")
+    (folder / "images").rename(folder / "other")
+    for split, name in (("train", "training"), ("val", "dev"), ("test", "test2017")):
+        for kind, into in (("other", "images"), ("held", "labels")):
+            (folder / into / "all").mkdir(parents=True, exist_ok=True)
+            for file in sorted((folder / kind / split).iterdir()):
+                file.rename(folder / into / "all" / f"{split}{file.name}")
+        pictures = sorted((folder / "images/all").glob(f"{split}*"))
+        (folder / f"{name}.txt").write_text("".join(f"images/all/{file.name}\n" for file in pictures))
+    assert {name: len(held) for name, held in read(folder, "yolo").splits.items()} == {"train": 4, "val": 2, "test": 2}
