@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from sightline.files import write_atomic
+from sightline.inference.lettering import typeface
 
 PICTURE = 144
 """Side of the square that a picture is fitted into, in pixels."""
 GAP = 16
 """Space around a tile, in pixels."""
-TITLE_SIZE, DETAIL_SIZE = 16, 12
+TITLE_SIZE, DETAIL_SIZE = 14, 11
 """Heights of the two lines of text, in pixels."""
 TEXT_HEIGHT = 46
 """Space below a picture for its text, in pixels."""
 
 PAPER, FRAME, INK, FAINT = "#ffffff", "#eef1f4", "#1f2933", "#66727f"
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +58,26 @@ def contact_sheet(tiles: Sequence[Tile], columns: int | None = None) -> Image.Im
     step_x, step_y = PICTURE + GAP, PICTURE + TEXT_HEIGHT + GAP
     sheet = Image.new("RGB", (columns * step_x + GAP, rows * step_y + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    fonts = ImageFont.load_default(TITLE_SIZE), ImageFont.load_default(DETAIL_SIZE)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
-        _draw_tile(sheet, draw, tile, (GAP + column * step_x, GAP + row * step_y), fonts)
+        _draw_tile(sheet, draw, tile, (GAP + column * step_x, GAP + row * step_y))
     return sheet
 
 
-def clipped(text: str, font: Font, width: float) -> str:
-    """`text`, or as much of its beginning as fits into `width` pixels with an ellipsis after it.
+def write(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, width: int, *, faint: bool = False
+) -> None:
+    """Draw as much of `text` as fits into `width` pixels, `size` pixels high, from the upper left corner at `place`."""
+    draw.text(place, clipped(text, size, width), fill=FAINT if faint else INK, font=typeface(size, text))
 
-    >>> clipped("a rather long name.png", ImageFont.load_default(12), 60)
+
+def clipped(text: str, size: int, width: float) -> str:
+    """`text`, or as much of its beginning as fits into `width` pixels with an ellipsis after it; `size` is the height of the font.
+
+    >>> clipped("a rather long name.png", 12, 70)
     'a rather...'
     """
-    text = " ".join(text.split())
+    text, font = " ".join(text.split()), typeface(size, text)
     # More letters than pixels cannot fit; measuring a whole book would take its time.
     start = text[: int(width) + 1]
     if start == text and font.getlength(text) <= width:
@@ -114,9 +120,7 @@ def _columns(tiles: int) -> int:
     )
 
 
-def _draw_tile(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int], fonts: tuple[Font, Font]
-) -> None:
+def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int]) -> None:
     left, top = corner
     draw.rectangle((left, top, left + PICTURE - 1, top + PICTURE - 1), fill=FRAME)
     picture = fitted(tile.image, PICTURE)
@@ -124,5 +128,5 @@ def _draw_tile(
     below = top + PICTURE
     if tile.colour is not None:
         draw.rectangle((left, below, left + PICTURE - 1, below + 3), fill=tile.colour)
-    draw.text((left, below + 8), clipped(tile.title, fonts[0], PICTURE), fill=INK, font=fonts[0])
-    draw.text((left, below + 29), clipped(tile.detail, fonts[1], PICTURE), fill=FAINT, font=fonts[1])
+    write(draw, (left, below + 8), tile.title, TITLE_SIZE, PICTURE)
+    write(draw, (left, below + 29), tile.detail, DETAIL_SIZE, PICTURE, faint=True)

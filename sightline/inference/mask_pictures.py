@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from sightline.inference.colours import class_colour, rgb
-from sightline.inference.draw import FAINT, GAP, INK, PAPER, clipped, fitted
+from sightline.inference.draw import GAP, INK, PAPER, fitted, write
+from sightline.inference.lettering import typeface
 from sightline.structures import IGNORED
 
 SIDE = 360
 """Longer side of a picture on a sheet, in pixels."""
-TITLE_SIZE, DETAIL_SIZE, TEXT_HEIGHT = 16, 12, 46
+TITLE_SIZE, DETAIL_SIZE, TEXT_HEIGHT = 14, 11, 46
 NAMED_PIXELS = 200
 """Least area of a region, as drawn, that the name of its class is written on."""
 MIXED = 0.5
@@ -71,7 +72,7 @@ def with_names(picture: Image.Image, labels: Tensor, class_names: Sequence[str])
     """
     from scipy import ndimage  # comes with scikit-learn; takes long to import
 
-    mask, font = labels.numpy(), ImageFont.load_default(TITLE_SIZE)
+    mask = labels.numpy()
     draw, scale = ImageDraw.Draw(picture), picture.width / mask.shape[1]
     if len(class_names) <= 2:
         return picture
@@ -93,7 +94,8 @@ def with_names(picture: Image.Image, labels: Tensor, class_names: Sequence[str])
         y, x = np.unravel_index(int(inside.argmax()), inside.shape)
         left, top = columns.start + across.start, rows.start + down.start
         place = (float(left + x) - 0.5) * scale, (float(top + y) - 0.5) * scale
-        draw.text(place, class_names[label], fill=PAPER, font=font, anchor="mm", stroke_width=2, stroke_fill=INK)
+        name, font = class_names[label], typeface(TITLE_SIZE, class_names[label])
+        draw.text(place, name, fill=PAPER, font=font, anchor="mm", stroke_width=2, stroke_fill=INK)
     return picture
 
 
@@ -127,11 +129,11 @@ def _line(row: MaskedPicture, known: bool, class_names: Sequence[str]) -> Image.
         pictures.append(("errors", _fitted(errors(row.image, row.labels, row.truth))))
     panels = 4 if known else 2
     line = Image.new("RGB", (panels * (SIDE + GAP) - GAP, TEXT_HEIGHT + pictures[0][1].height), PAPER)
-    draw, fonts = ImageDraw.Draw(line), (ImageFont.load_default(TITLE_SIZE), ImageFont.load_default(DETAIL_SIZE))
-    draw.text((0, 0), clipped(row.title, fonts[0], line.width), fill=INK, font=fonts[0])
+    draw = ImageDraw.Draw(line)
+    write(draw, (0, 0), row.title, TITLE_SIZE, line.width)
     for number, (name, picture) in enumerate(pictures):
         left = number * (SIDE + GAP)
-        draw.text((left, 24), name, fill=FAINT, font=fonts[1])
+        write(draw, (left, 24), name, DETAIL_SIZE, SIDE, faint=True)
         line.paste(picture, (left, TEXT_HEIGHT))
     return line
 
@@ -144,8 +146,8 @@ def _legend(rows: Sequence[MaskedPicture], class_names: Sequence[str], known: bo
         entries.append((UNKNOWN, "not known, not measured"))
     if known:
         entries += [(TOO_MUCH, "error: too much"), (MISSED, "error: missed or another class")]
-    font = ImageFont.load_default(DETAIL_SIZE)
-    step = 26 + min(190, math.ceil(max((font.getlength(name) for _, name in entries), default=0))) + GAP
+    widths = [math.ceil(typeface(DETAIL_SIZE, name).getlength(name)) for _, name in entries]
+    step = 26 + min(190, max(widths, default=0)) + GAP
     per_line = max(1, width // step)
     lines = [entries[at : at + per_line] for at in range(0, len(entries), per_line)]
     legend = Image.new("RGB", (width, 20 * max(1, len(lines))), PAPER)
@@ -154,7 +156,7 @@ def _legend(rows: Sequence[MaskedPicture], class_names: Sequence[str], known: bo
         for column, (colour, name) in enumerate(line):
             left, top = column * step, row * 20
             draw.rectangle((left, top + 2, left + 14, top + 16), fill=colour)
-            draw.text((left + 20, top + 2), clipped(name, font, 190), fill=INK, font=font)
+            write(draw, (left + 20, top + 2), name, DETAIL_SIZE, 190)
     return legend
 
 

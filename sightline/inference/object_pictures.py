@@ -4,18 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from sightline.inference.colours import DARK, class_colour, ink_on
-from sightline.inference.draw import FAINT, FRAME, GAP, INK, PAPER, Font, clipped, fitted
+from sightline.inference.draw import FRAME, GAP, PAPER, clipped, fitted, write
+from sightline.inference.lettering import typeface
 from sightline.structures import DetectionPrediction, DetectionTarget
 
 READABLE = 480
 """Pictures whose longer side is shorter are enlarged by a whole number, so that names can be read on them; in pixels."""
 SIDE = 480
 """Longer side of a picture on a sheet, in pixels."""
-TITLE_SIZE, DETAIL_SIZE = 16, 12
+TITLE_SIZE, DETAIL_SIZE = 14, 11
 """Heights of the two lines of text over a picture of a sheet, in pixels."""
 TEXT_HEIGHT = 46
 """Space over a picture for its text, in pixels."""
@@ -102,13 +103,13 @@ def _tile(row: Comparison, class_names: Sequence[str], threshold: float, truth: 
     left = draw_objects(row.image, found.boxes[kept], found.labels[kept], class_names, found.scores[kept], side=SIDE)
     tile = Image.new("RGB", ((2 if truth else 1) * (SIDE + GAP) - GAP, TEXT_HEIGHT + left.height), PAPER)
     draw = ImageDraw.Draw(tile)
-    fonts = ImageFont.load_default(TITLE_SIZE), ImageFont.load_default(DETAIL_SIZE)
-    draw.text((0, 0), clipped(row.title, fonts[0], tile.width), fill=INK, font=fonts[0])
-    draw.text((0, 24), f"found with a score from {threshold:.2f} on: {int(kept.sum())}", fill=FAINT, font=fonts[1])
+    write(draw, (0, 0), row.title, TITLE_SIZE, tile.width)
+    found_here = f"found with a score from {threshold:.2f} on: {int(kept.sum())}"
+    write(draw, (0, 24), found_here, DETAIL_SIZE, SIDE, faint=True)
     tile.paste(left, (0, TEXT_HEIGHT))
     if row.target is not None:
         start = SIDE + GAP
-        draw.text((start, 24), f"ground truth: {len(row.target.labels)}", fill=FAINT, font=fonts[1])
+        write(draw, (start, 24), f"ground truth: {len(row.target.labels)}", DETAIL_SIZE, SIDE, faint=True)
         tile.paste(_truth(row.image, row.target, class_names), (start, TEXT_HEIGHT))
     elif truth:
         draw.rectangle((SIDE + GAP, TEXT_HEIGHT, tile.width, tile.height), fill=FRAME)
@@ -139,13 +140,13 @@ def _with_objects(
         # A dark line around the coloured one: on any background one of both is seen.
         draw.rectangle((left - 1, top - 1, right, bottom), outline=DARK, width=line + 2)
         draw.rectangle((left, top, right - 1, bottom - 1), outline=class_colour(label), width=line)
-    font = ImageFont.load_default(max(11, round(longer / 48)))
-    texts = [clipped(name, font, picture.width / 2 - font.getlength(end)) + end for _, name, end in captions]
-    plates = _plates(rectangles, [_plate_size(text, font) for text in texts], picture.size)
+    size = max(11, round(longer / 48))
+    texts = [clipped(name, size, picture.width / 2 - typeface(size).getlength(end)) + end for _, name, end in captions]
+    plates = _plates(rectangles, [_plate_size(text, size) for text in texts], picture.size)
     for plate, text, (label, _, _) in reversed(list(zip(plates, texts, captions, strict=True))):
         draw.rectangle((plate[0], plate[1], plate[2] - 1, plate[3] - 1), fill=class_colour(label))
         middle = (plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2
-        draw.text(middle, text, fill=ink_on(class_colour(label)), font=font, anchor="mm")
+        draw.text(middle, text, fill=ink_on(class_colour(label)), font=typeface(size, text), anchor="mm")
     return picture
 
 
@@ -155,9 +156,8 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> Rectangl
     return x, y, max(x + 1, math.floor(right + 0.5)), max(y + 1, math.floor(bottom + 0.5))
 
 
-def _plate_size(text: str, font: Font) -> tuple[int, int]:
-    size = getattr(font, "size", DETAIL_SIZE)
-    return math.ceil(font.getlength(text)) + round(size * 0.6), round(size * 1.3)
+def _plate_size(text: str, size: int) -> tuple[int, int]:
+    return math.ceil(typeface(size, text).getlength(text)) + round(size * 0.6), round(size * 1.3)
 
 
 def _plates(

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from PIL import ImageFont
 
 from sightline.inference.draw import GAP, PICTURE, TEXT_HEIGHT, Tile, clipped, contact_sheet
+from sightline.inference.lettering import typeface
 
 STEP_X, STEP_Y = PICTURE + GAP, PICTURE + TEXT_HEIGHT + GAP
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)]
@@ -69,13 +69,19 @@ def test_long_texts_do_not_reach_the_next_tile() -> None:
 
 
 def test_clipping() -> None:
-    font = ImageFont.load_default(12)
-    assert clipped("short", font, 100) == "short"
-    assert clipped("two\nlines", font, 100) == "two lines"
-    long = clipped("x" * 10_000, font, 100)
+    assert clipped("short", 12, 100) == "short"
+    assert clipped("two\nlines", 12, 100) == "two lines"
+    long = clipped("x" * 10_000, 12, 100)
     assert long.endswith("x...")
-    assert 80 < font.getlength(long) <= 100
-    assert clipped("anything", font, 1) == "..."
+    assert 80 < typeface(12).getlength(long) <= 100
+    assert clipped("anything", 12, 1) == "..."
+
+
+@pytest.mark.parametrize("text", ["Straße, Größe", "zażółć", "кошка", "γάτα", "“dog” – 5 °C"])
+def test_names_in_any_alphabet_have_letters(text: str) -> None:
+    """A letter that a font does not have is drawn as the same box as any other one."""
+    box = bytes(typeface(40).getmask("\U000f0000"))
+    assert all(bytes(typeface(40, text).getmask(letter)) != box for letter in text)
 
 
 def test_nothing_to_draw_is_refused() -> None:
