@@ -66,6 +66,8 @@ KINDS: dict[str, Kind] = {
     "rare class": _warning("one picture only: it cannot be learned and measured too"),
     "empty split": _warning("a split without pictures"),
     "odd picture": _warning("kept in another way than nearly all others; it is read as RGB"),
+    "blank picture": _warning("shows nothing"),
+    "dark picture": _warning("has so small values that it is read as nearly black"),
     "wrong ending": _warning("the ending does not say what is inside; it is read, other programs may refuse it"),
     "unused file": _warning("lies in the data set and is not used"),
 }

@@ -35,6 +35,8 @@ _BATCH = 64
 _NAMED = 4
 _ODD = 0.02
 """Pictures are odd for how their pixels are kept when so small a share, or a single one of ten, is kept so."""
+_DARK = 16
+"""Of 255: a picture of 16 bits of which no pixel is as bright uses fewer than 12 of them."""
 _DIGEST = 16
 _WITH_ID = re.compile(r".+?: (annotation|image|category) (at position \d+|'[^']*'|[^\s:]+)")
 """How a line about an entry of a JSON file begins."""
@@ -84,11 +86,15 @@ def survey(index: Index, workers: int | None = None, progress: Callable[[int, in
     looked_at = np.sort(np.concatenate([*index.splits.values()])) if index.splits else np.arange(len(index))
     good = looked_at[seen.sizes[looked_at].all(axis=1)]
     ways = _ways(index, good)
+    nothing = list(_of_nothing(index, good, seen, ways))
+    # They are equal for another reason than others are.
+    shown = np.setdiff1d(good, [position for finding in nothing for position in finding.positions])
     findings = [
         *_of_reading(index),
         *_of_decoding(index, report),
         *_of_training(index, report),
-        *copies(index, good, seen.digests[good], seen.cells[good], seen.masks),
+        *nothing,
+        *copies(index, shown, seen.digests[shown], seen.cells[shown], seen.masks),
         *suspicious(index, good, seen.sizes, report.pixels),
         *_of_ways(index, ways),
     ]
@@ -109,6 +115,10 @@ class _Seen:
     index: Index
     masks: dict[int, bytes] = field(default_factory=dict)
     """Of each mask's pixels."""
+    brightest: dict[int, int] = field(default_factory=dict)
+    """The largest value 0..255 in the pictures that are all dark."""
+    blank: set[int] = field(default_factory=set)
+    """Pictures of which all pixels are equal."""
     _waiting: dict[tuple[int, ...], list[tuple[int, Tensor]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -124,7 +134,7 @@ class _Seen:
         if mask is not None:
             self.masks[position] = _digest(mask)
         if image.shape[1] * image.shape[2] > SMALL:
-            self.cells[position] = thumbnails(image[None])[0]
+            self._take([(position, image)])
             return
         with self._lock:
             waiting = self._waiting.setdefault(tuple(image.shape), [])
@@ -141,7 +151,15 @@ class _Seen:
         self._waiting.clear()
 
     def _take(self, waiting: list[tuple[int, Tensor]]) -> None:
-        self.cells[[position for position, _ in waiting]] = thumbnails(torch.stack([image for _, image in waiting]))
+        cells = thumbnails(torch.stack([image for _, image in waiting]))
+        self.cells[[position for position, _ in waiting]] = cells
+        lowest, highest = cells.min(axis=(1, 2)), cells.max(axis=(1, 2))
+        for row in np.flatnonzero((lowest == highest) | (highest < _DARK)).tolist():
+            position, image = waiting[row]
+            if bool((image == image[:, :1, :1]).all()):
+                self.blank.add(position)
+            if (brightest := int(image.max())) < _DARK:
+                self.brightest[position] = brightest
 
 
 @contextmanager
@@ -227,6 +245,18 @@ def _untrained(index: Index) -> Iterator[Finding]:
         yield Finding(
             "untrained class", index.class_names[label], f"{there}{first}. Put some into train, or leave the class out."
         )
+
+
+def _of_nothing(index: Index, positions: Positions, seen: _Seen, ways: dict[int, tuple[str, str]]) -> Iterator[Finding]:
+    """About pictures in which nothing can be seen, or nothing that was there before they were read."""
+    for position in positions.tolist():
+        name, brightest = index.source.name(position), seen.brightest.get(position, 255)
+        wide = ways.get(position, ("", ""))[1].startswith("I")
+        if wide and brightest < _DARK:
+            what = f"it has 16 bits a pixel, of which 65,535 is white, and none of its values is above {(brightest + 1) * 257:,}"
+            yield Finding("dark picture", name, f"{what}: it is read as nearly black. Scale the values.", (position,))
+        elif position in seen.blank:
+            yield Finding("blank picture", name, "all of its pixels are equal.", (position,))
 
 
 def _ways(index: Index, positions: Positions) -> dict[int, tuple[str, str]]:

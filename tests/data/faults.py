@@ -123,6 +123,15 @@ def replaced(name: str, old: str, new: str) -> Change:
     return change
 
 
+def blank(image: Image.Image) -> Image.Image:
+    return Image.new("RGB", image.size, "grey")
+
+
+def faint(image: Image.Image) -> Image.Image:
+    """As a photon count in a file of 16 bits."""
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) // 4)
+
+
 def twice_as_large(image: Image.Image) -> Image.Image:
     return image.resize((image.width * 2, image.height * 2), Image.Resampling.NEAREST)
 
@@ -161,6 +170,8 @@ IMAGE_FOLDER = (
     fault("image folder", "a folder beside the splits", write("more/1.png", b"x"), "unused file", "more"),
     fault("image folder", "a JPEG called PNG", saved("train/cat/1.png", lambda i: i, format="JPEG"), "wrong ending", "train/cat/1.png", "JPEG", "1.jpg"),
     fault("image folder", "a grey picture among coloured ones", saved("train/cat/1.png", lambda i: i.convert("L")), "odd picture", "train/cat/1.png", "grey"),
+    fault("image folder", "pictures that show nothing", each(saved("train/cat/1.png", blank), saved("train/dog/1.png", blank)), "blank picture", "train/cat/1.png"),
+    fault("image folder", "16 bits of which few are used", saved("train/cat/1.png", faint), "dark picture", "train/cat/1.png", "is above 257"),
     fault("image folder", "a class of one picture", lambda root: picture(root / "train/owl/0.png", 99), "rare class", "owl", "train/owl/0.png"),
     fault("image folder", "a class that is not in val", each(remove("val/dog/0.png"), remove("val/dog/1.png")), "class missing", "val", "dog"),
     fault("image folder", "a split without pictures", remove("test/cat/0.png", "test/cat/1.png", "test/dog/0.png", "test/dog/1.png"), "empty split", "test"),
