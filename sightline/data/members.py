@@ -4,10 +4,12 @@ At an address, reading takes the time to a server and back: who knows what comes
 neighbours in one piece. Each process of a loader has its own open files, connections and threads.
 """
 
+import contextlib
+import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.addresses import local_path
 from sightline.data.folders import Folder, folder_at
 
 CONNECTIONS = 8
@@ -52,14 +55,15 @@ class Spans:
 
 
 class Members:
-    """Reads members of shards. `files` are the names of the shards below `root`, a path or an address.
+    """Reads members of shards. `files` are the names of the shards below `root`, a path or an address, `hashes` their SHA-256.
 
     Any number of threads may read; a forked or spawned worker opens everything anew.
     """
 
-    def __init__(self, root: Path | str, files: Sequence[str]) -> None:
+    def __init__(self, root: Path | str, files: Sequence[str], hashes: Sequence[str] = ()) -> None:
         self.root = root
         self.files = tuple(files)
+        self.hashes = tuple(hashes)
         self._process = _Process(os.getpid(), folder_at(root))
 
     def read(self, places: Spans, at: int) -> bytes:
@@ -82,13 +86,22 @@ class Members:
             ]
             here.fetch([(self.files[piece[0][0]], [span[1:] for span in piece]) for piece in _pieces(wanted)])
 
+    def changed(self) -> Iterator[str]:
+        """The shards on this machine whose bytes are not those that were written, also where no member is that is read."""
+        if self._here().folder.remote:
+            return
+        for file, written in zip(self.files, self.hashes, strict=False):
+            with contextlib.suppress(OSError), local_path(self.root).joinpath(file).open("rb") as shard:
+                if hashlib.file_digest(shard, "sha256").hexdigest() != written:
+                    yield file
+
     def _here(self) -> "_Process":
         if self._process.id != os.getpid():
             self._process = _Process(os.getpid(), folder_at(self.root))
         return self._process
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "files": self.files}
+        return {"root": self.root, "files": self.files, "hashes": self.hashes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Members.__init__(self, **state)

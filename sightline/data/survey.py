@@ -26,6 +26,7 @@ from sightline.data.duplicates import CELLS, thumbnails
 from sightline.data.findings import Finding
 from sightline.data.index import Index, Positions
 from sightline.data.mask_files import listed
+from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
 from sightline.data.splits import with_splits
 from sightline.data.suspects import suspicious
@@ -91,6 +92,7 @@ def survey(index: Index, workers: int | None = None, progress: Callable[[int, in
     shown = np.setdiff1d(good, [position for finding in nothing for position in finding.positions])
     findings = [
         *_of_reading(index),
+        *_of_shards(index),
         *_of_decoding(index, report),
         *_of_training(index, report),
         *nothing,
@@ -209,6 +211,12 @@ def _of_reading(index: Index) -> Iterator[Finding]:
             f". It holds a picture ({kind[0]}): give it an ending that says so" if kind and "ending" in reason else ""
         )
         yield Finding("unused file", where, f"{reason}{held}.")
+
+
+def _of_shards(index: Index) -> Iterator[Finding]:
+    for file in index.source.members.changed() if isinstance(index.source, ShardPictures) else ():
+        what = "its bytes are not those that were written (its SHA-256 differs). Fetch it again, or write the shards again."
+        yield Finding("broken file", file, what)
 
 
 def _of_decoding(index: Index, report: Report) -> Iterator[Finding]:

@@ -88,7 +88,7 @@ def _index(path: Path | str, described: dict[str, Any], columns: _Columns) -> In
     names = Names.of(columns["letters"], columns["ends"])
     if len(names) != len(places):
         raise ValueError(f"{len(names)} names of {len(places)} pictures")
-    members = Members(path, [file for file, *_ in shards])
+    members = Members(path, [file for file, *_ in shards], [str(shard["sha256"]) for shard in described["shards"]])
     split_of = np.array([SPLITS.index(split) if split else -1 for _, split, _ in shards], np.int64)[places.shards]
     splits = {split: np.flatnonzero(split_of == at) for at, split in enumerate(SPLITS)}
     return Index(

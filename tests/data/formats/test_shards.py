@@ -337,6 +337,22 @@ def test_a_check_names_the_shard_and_writes_a_copy_without_the_picture(
     assert not check(again).faults
 
 
+def test_a_check_names_a_shard_that_changed_where_no_picture_is(make: Callable[..., Index], tmp_path: Path) -> None:
+    """Its labels are in the index too, but other programs read them from the shard."""
+    write(make(ClassLabels), tmp_path / "shards", pictures=5)
+    assert not [f for f in check_workflow.check(tmp_path / "shards")["findings"] if f["kind"] == "broken file"]
+    with tarfile.open(tmp_path / "shards/train/000000.tar") as tar:
+        place = next(member.offset_data for member in tar if member.name.endswith(".cls"))
+    content = bytearray((tmp_path / "shards/train/000000.tar").read_bytes())
+    content[place] ^= 1
+    (tmp_path / "shards/train/000000.tar").write_bytes(content)
+    result = check_workflow.check(tmp_path / "shards", fixed=tmp_path / "fixed")
+    assert [(f["kind"], f["where"]) for f in result["findings"] if f["level"] == "error"] == [
+        ("broken file", "train/000000.tar")
+    ]
+    assert result["fixed"]["left"] == []
+
+
 def test_pictures_are_decoded_smaller_as_files_are(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for name in ("a.jpg", "b.jpg"):
