@@ -18,7 +18,9 @@ from sightline.data.samples import write_digits
 from sightline.data.splits import read_splits
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.inference.predictor import load, to_tensor
+from sightline.inference.tiles import LARGEST
 from sightline.models import create_model
+from sightline.models.unet import UNet
 from sightline.ops.images import stretched
 from sightline.structures import Windows
 from sightline.workflows.evaluate import evaluate
@@ -154,23 +156,28 @@ def test_masks_never_come_over_or_among_the_pictures(
     assert not (tmp_path / out).exists()
 
 
-@pytest.mark.slow
-def test_evaluate_sees_pictures_of_several_sizes_as_predict_does(discs: Path, tmp_path: Path) -> None:
+def write_untrained(weights: Path, class_names: tuple[str, ...]) -> UNet:
+    """A segmenter with both classes in its answers."""
     torch.manual_seed(0)
     network = create_model("unet", num_classes=2, width=4).eval()
-    with torch.no_grad():  # untrained, but with both classes in its answers
+    assert isinstance(network, UNet)
+    with torch.no_grad():
         network.output.bias -= network(torch.randn(1, 3, 48, 48)).mean((0, 2, 3))
-    weights, header = (
-        tmp_path / "untrained.safetensors",
-        Header(
-            architecture="unet",
-            arguments={"width": 4},
-            task="segmentation",
-            class_names=read(discs).class_names,
-            preprocessing=Windows(side=32),
-        ),
+    header = Header(
+        architecture="unet",
+        arguments={"width": 4},
+        task="segmentation",
+        class_names=class_names,
+        preprocessing=Windows(side=32),
     )
     save(weights, network.state_dict(), header)
+    return network
+
+
+@pytest.mark.slow
+def test_evaluate_sees_pictures_of_several_sizes_as_predict_does(discs: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "untrained.safetensors"
+    write_untrained(weights, read(discs).class_names)
     rows = predict(weights, [discs / "test" / "images"]).rows
     right = pixels = 0
     for row in rows:
@@ -178,6 +185,31 @@ def test_evaluate_sees_pictures_of_several_sizes_as_predict_does(discs: Path, tm
             right += int(((np.asarray(mask) == 255) == row.mask).sum())
             pixels += mask.width * mask.height
     assert evaluate(weights, discs)["pixel_accuracy"] == pytest.approx(right / pixels, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_a_picture_larger_than_a_tile_is_predicted_and_measured_as_in_one_piece(discs: Path, tmp_path: Path) -> None:
+    data, (height, width) = shutil.copytree(discs, tmp_path / "data"), (1301, 1447)
+    assert height * width > LARGEST
+    noise = np.random.default_rng(0).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+    picture = noise.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    for file in (*(data / "test/images").iterdir(), *(data / "test/masks").iterdir()):
+        file.unlink()
+    Image.fromarray(picture).save(data / "test/images/0.png")
+    truth = picture[..., 0] > 127
+    Image.fromarray((truth * 255).astype(np.uint8)).save(data / "test/masks/0.png")
+    weights = tmp_path / "untrained.safetensors"
+    network = write_untrained(weights, read(data).class_names)
+    (row,) = predict(weights, [data / "test/images"]).rows
+    assert row.mask is not None
+    seen = np.asarray(row.mask)
+    assert seen.shape == (height, width)
+    measured = evaluate(weights, data)["pixel_accuracy"]
+    assert measured == pytest.approx(float((seen == truth).mean()), abs=1e-12)
+    with torch.inference_mode():
+        whole = network(load(weights).inputs(torch.from_numpy(picture).permute(2, 0, 1)[None])).argmax(1)[0].numpy()
+    assert (whole == seen).mean() > 0.999
+    assert 0.01 < whole.mean() < 0.99
 
 
 @pytest.mark.slow
