@@ -384,6 +384,8 @@ YOLO = (
     fault("yolo", "a box over the edge", lines("1 0.9 0.5 0.6 0.2"), "box over the edge", f"{TXT} line 2"),
     fault("yolo", "a box over all", lines("1 0.5 0.5 1 1"), "box over all", f"{TXT} line 2"),
     fault("yolo", "a box twice", lines("1 0.6 0.5 0.3 0.4", "1 0.6 0.5 0.3 0.4"), "duplicate box", f"{TXT} line 3", f"{TXT} line 2"),
+    fault("yolo", "a bad box in a file that ends in .TXT", each(remove(TXT), write("labels/train/1.TXT", "0 0.3 0.4 0.2 0.3\n1 0.5 0.5 0 0.2\n")), "box without area", "labels/train/1.TXT line 2"),
+    fault("yolo", "labels that end in .TXT, without a picture", copy(TXT, "labels/train/absent.TXT"), "missing picture", "labels/train/absent.TXT"),
     fault("yolo", "labels without a picture", copy(TXT, "labels/train/absent.txt"), "missing picture", "labels/train/absent.txt"),
     fault("yolo", "a picture without labels", remove(TXT), "no objects", "images/train/1.png"),
     fault("yolo", "a list with a missing picture", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/9.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "missing picture", "list.txt line 3", "9.png"),

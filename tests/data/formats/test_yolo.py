@@ -279,6 +279,19 @@ def test_a_label_file_without_a_picture(make_yolo: MakeYolo) -> None:
     assert (index.faults.pictures, index.faults.bad_pictures) == (3, 1)
 
 
+@pytest.mark.parametrize("layout", ["coco128", "beside the pictures"])
+def test_the_endings_of_label_files_count_in_any_case(
+    tmp_path: Path, make_picture: MakePicture, boxes_of: BoxesOf, layout: str
+) -> None:
+    picture, labels, _ = LAYOUTS[layout]
+    for name in "ab":
+        make_picture(tmp_path / picture.format(name))
+        write_text((tmp_path / labels.format(name)).with_suffix(".TXT"), BOX)
+    index = read(tmp_path)
+    assert rounded(boxes_of(index, picture.format("b"))) == [("1", *EDGES[1:])]
+    assert not any("label file" in note for note in index.notes)
+
+
 def test_boxes_of_a_picture_that_cannot_be_read(make_yolo: MakeYolo, boxes_of: BoxesOf) -> None:
     folder = make_yolo(f"{BOX}\n{BOX}")
     (folder / "images/train/1.jpg").write_bytes(b"nothing")
