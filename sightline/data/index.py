@@ -114,6 +114,8 @@ class Index:
     """What is wrong with the annotations; `faults.require_few` stops when it is too much."""
     places: Places | None = None
     """Where the objects are in the files, where the format says so."""
+    unread: tuple[str, ...] = ()
+    """What is said of the pictures besides and not read, so that no copy has it: "keypoints of 12 annotations"."""
 
     def __post_init__(self) -> None:
         if len(self.annotations) != len(self.source):

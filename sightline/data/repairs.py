@@ -28,7 +28,7 @@ class Change(NamedTuple):
     """One difference between a data set and its repaired copy."""
 
     kind: str
-    """Of the finding."""
+    """Of the finding, or "whole copy"."""
     where: str
     change: str
     """What was done."""

@@ -14,7 +14,7 @@ from sightline.data.sources import FileSource
 
 
 def only(index: Index, positions: Positions) -> Index:
-    """The pictures at `positions`, with their annotations and splits; classes stay, and what was noticed goes.
+    """The pictures at `positions`, with their annotations and splits; classes and what is unread stay, and what was noticed goes.
 
     >>> import torch
     >>> from sightline.data.sources import TensorSource
@@ -53,6 +53,7 @@ def only(index: Index, positions: Positions) -> Index:
         splits={split: np.flatnonzero(np.isin(positions, held)) for split, held in index.splits.items()},
         format=index.format,
         places=places,
+        unread=index.unread,
     )
 
 

@@ -153,7 +153,7 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     # A table is one file, which is there at once; "." has no name of its own.
     lost = write(kept, out) if written == "csv" else finished(out.resolve(), lambda unfinished: write(kept, unfinished))
     changes = changes_of(out)
-    unwritten = (Change("format", index.format, "not written", line) for line in lost)
+    unwritten = (Change("whole copy", out.name, line, f"it is written in the format {written}") for line in lost)
     text = text_of_rows([Change._fields, *mended.changes, *unwritten])
     write_atomic(changes, text.encode(errors="backslashreplace"))
     again = look(out, written, progress=progress)

@@ -35,6 +35,8 @@ from sightline.errors import DataError
 from sightline.files import storage_error
 
 NAME = "coco"
+_KEYS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "ignore"}
+"""Those of annotations that are read."""
 _ENOUGH = 5
 """Boxes of a file, from which on they tell in which coordinates they are."""
 
@@ -75,7 +77,7 @@ def read(path: Path) -> Index:
                 found.note_fault(f"{file}: {doubt}.", Concern("other coordinates"))
         return np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:]], axis=1)
 
-    class_names, absent = read_files(found, files, bool, take, ids)
+    class_names, absent = read_files(found, files, bool, take, ids, keys=_KEYS)
     if outlines:
         found.notes.append(
             f"The outlines of {counted(outlines, 'object')} are not read; boxes are. For masks of them: --format {shlex.quote(MASKS)}."

@@ -5,7 +5,7 @@ only groups the others, as some tools add, is no class. What objects are is for 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,18 +48,28 @@ Keep = Callable[[Any], Any]
 """What stays of an annotation's outline: it is asked while the file is parsed, so that outlines need not be in memory as lists."""
 Take = Callable[[Entry], None]
 """Takes an annotation; raises `WrongError` for what cannot be used."""
+_IMAGE_KEYS = {"id", "file_name", "width", "height"}
+_FILE_KEYS = {"images", "annotations", "categories"}
+_CATEGORY_KEYS = {"id", "name"}
+"""Keys of which something is read."""
 Tables = dict[str, tuple[list[Any], list[Any]]]
 """Split, or "" -> its images and its annotations."""
 
 
 def read_files(
-    found: FoundPictures, files: list[Path], keep: Keep, take: Take, ids: dict[str, list[Any]]
+    found: FoundPictures,
+    files: list[Path],
+    keep: Keep,
+    take: Take,
+    ids: dict[str, list[Any]],
+    *,
+    keys: Collection[str],
 ) -> tuple[list[str], list[str]]:
     """Add the pictures in all files to what is `found`, and let `take` take their annotations; bad ones are noted.
 
     The class names, and a line for each file whose pictures are absent as they may be: test pictures are often kept back, and other
-    absent ones are a fault. `ids` gets the ids of the annotations in each file. Raises `DataError`, with line and column for what is
-    no JSON.
+    absent ones are a fault. `ids` gets the ids of the annotations in each file. Of an annotation nothing but `keys` is read. Raises
+    `DataError`, with line and column for what is no JSON.
     """
     categories: dict[str, dict[str, Any]] = {}
     absent: list[str] = []
@@ -88,8 +98,12 @@ def read_files(
         rows = _table(content, "annotations", shown)
         ids[shown] = [row.get("id") if isinstance(row, dict) else None for row in rows]
         _take_each(found, shown, rows, ids[shown], names, positions, take)
+        _count_unread(found, rows, ("annotation", "annotations"), keys)
+        _count_unread(found, images, ("image", "images"), _IMAGE_KEYS)
+        _count_unread(found, [content], ("JSON file", "JSON files"), _FILE_KEYS)
     if len(empty) == len(files):
         raise DataError(f"{found.root} is a COCO data set without pictures. " + " ".join(empty))
+    _count_unread(found, categories.values(), ("category", "categories"), _CATEGORY_KEYS)
     return _class_names(categories, found), absent
 
 
@@ -259,6 +273,12 @@ def _placed(row: Any, names: dict[Id, str], positions: dict[Id, int | None]) -> 
     if positions[image] == _SEVERAL:
         raise WrongError(f"its image_id {image!r} is that of several pictures")
     return positions[image], names[category]
+
+
+def _count_unread(found: FoundPictures, rows: Iterable[Any], called: tuple[str, str], keys: Collection[str]) -> None:
+    """Count the other keys of entries, of those that have something there."""
+    entries = (row for row in rows if isinstance(row, dict))
+    found.unread[called].update(key for row in entries for key in row if key not in keys and row[key])
 
 
 def _holds(table: Mapping[Id, object], key: Any) -> bool:

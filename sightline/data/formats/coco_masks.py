@@ -38,6 +38,8 @@ from sightline.files import storage_error
 from sightline.structures import IGNORED
 
 NAME = "coco masks"
+_KEYS = {"id", "image_id", "category_id", "segmentation", "bbox", "area"}
+"""Those of annotations that are read, or follow from what is."""
 BACKGROUND = "background"
 OVERHANG = 1.0
 """Pixels by which an outline may reach over the edge of its picture without being mentioned: tools round."""
@@ -56,7 +58,7 @@ def read(path: Path) -> Index:
     found = FoundPictures(root, object_kind="bad outline")
     found.ignored += [f"{below(other, root)}: the outlines come from {files[0].name}" for other in others]
     objects = _Objects(found)
-    class_names, absent = read_files(found, files, objects.keep, objects.take, {})
+    class_names, absent = read_files(found, files, objects.keep, objects.take, {}, keys=_KEYS)
     found.require_pictures(NAME)
     names = (BACKGROUND, *(name for name in class_names if name != BACKGROUND))
     if len(names) > MOST_CLASSES:

@@ -180,13 +180,10 @@ def written_splits(index: Index) -> dict[str, Positions]:
 
 
 def unwritten(index: Index) -> list[str]:
-    """A line on pictures that are in no split of a divided data set, which are not written."""
+    """Lines on pictures that are in no split of a divided data set, and on what is not read: neither is written."""
     left = len(index) - sum(len(held) for held in index.splits.values()) if index.splits else 0
-    return (
-        [f"{counted(left, 'picture is in no split and is', 'pictures are in no split and are')} not written."]
-        if left
-        else []
-    )
+    none = f"{counted(left, 'picture is in no split and is', 'pictures are in no split and are')} not written."
+    return [*([none] if left else []), *(f"Not read, so not written: {what}." for what in index.unread)]
 
 
 def numbered_anew(index: Index) -> list[str]:

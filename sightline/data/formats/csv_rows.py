@@ -50,6 +50,8 @@ class Table:
 
     path: Path
     rows: list[Row] = field(default_factory=list)
+    further: list[str] = field(default_factory=list)
+    """The columns that are not read."""
     notes: list[str] = field(default_factory=list)
     found: FaultsFound = field(default_factory=FaultsFound)
     """The rows that are left out."""
@@ -81,9 +83,11 @@ def read_rows(path: Path) -> Table:
     taken = [f"{header[column]} for the {name}" for name, column in at.items() if header[column] != name]
     if taken:
         table.notes.append(f"{path.name}: the column {' and '.join(taken)} is taken.")
-    further = [name for column, name in enumerate(header) if column not in at.values()]
-    if further:
-        table.notes.append(f"{path.name}: the columns {', '.join(further)} are not used.")
+    places = [place for place in range(len(header)) if place not in at.values()]
+    table.further = [header[place] or f"number {place + 1} without a name" for place in places]
+    if table.further:
+        columns = f"column {table.further[0]} is" if len(places) == 1 else f"columns {', '.join(table.further)} are"
+        table.notes.append(f"{path.name}: the {columns} not used.")
     for line, fields in lines:
         _add_row(table, line, fields, len(header), at)
     _take_each_once(table)

@@ -60,6 +60,7 @@ def read(path: Path) -> Index:
         format=NAME,
         notes=tuple(table.notes),
         faults=table.found.of(len(rows)),
+        unread=(f"what is in the columns {', '.join(table.further)}",) if table.further else (),
     )
 
 

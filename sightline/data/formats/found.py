@@ -1,6 +1,7 @@
 """What formats share that keep annotations beside their pictures: the pictures as they are found, and what is wrong with them."""
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from sightline.data.annotation_faults import Concern, FaultsFound
 from sightline.data.annotations import Annotations
+from sightline.data.counted import counted
 from sightline.data.index import Index
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
@@ -36,6 +38,8 @@ class FoundPictures:
     """What a finding about a bad object is called."""
     notes: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    unread: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """What a thing that says more than is read is called, and several of them -> how many of them say each."""
     _positions: dict[str, int] = field(default_factory=dict)
     _noted: FaultsFound = field(default_factory=FaultsFound)
 
@@ -101,4 +105,12 @@ class FoundPictures:
             format=format,
             ignored=tuple(self.ignored),
             faults=replace(self._noted.of(len(self.names)), boxes=objects, bad_boxes=self.bad_objects, called=called),
+            unread=tuple(self._unread()),
         )
+
+    def _unread(self) -> Iterator[str]:
+        """What is not read, one text for all that as many of the same things say."""
+        for called, counts in self.unread.items():
+            for count in sorted(set(counts.values()), reverse=True):
+                said = [name for name, times in sorted(counts.items()) if times == count]
+                yield f"{', '.join(said)} of {counted(count, *called)}"

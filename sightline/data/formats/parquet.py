@@ -66,6 +66,7 @@ def read(path: Path) -> Index:
             labels = [held for at, held in enumerate(labels) if at not in of_split]
     numbers, class_names = _numbered(labels, shards, notes)
     good = _good_rows(labels, numbers, shards, found)
+    further = dict.fromkeys(name for shard in shards for name in shard.further)
     source = ParquetSource([(shard.path, shard.group_rows) for shard in shards], columns[0], good)
     split_of_row = np.repeat([shard.split for shard in shards], [shard.rows for shard in shards])[good]
     if sum(shard.path.stat().st_size for shard in shards) > KEPT_BYTES:
@@ -78,6 +79,7 @@ def read(path: Path) -> Index:
         format=NAME,
         notes=tuple(notes),
         faults=found.of(len(good)),
+        unread=(f"what is in the columns {', '.join(further)}",) if further else (),
     )
 
 
@@ -224,6 +226,8 @@ class _Shard:
     class_names: tuple[str, ...]
     """From the metadata; empty when it has none."""
     group_rows: list[int]
+    further: tuple[str, ...]
+    """Columns that are not read."""
 
     @property
     def rows(self) -> int:
@@ -261,7 +265,8 @@ def _shard(path: Path) -> _Shard:
     features = _features(path, schema.metadata or {})
     columns = tuple(_column(path, schema, features, *kind) for kind in (("Image", "image"), ("ClassLabel", "label")))
     names = features.get(columns[1], {}).get("names", ())
-    return _Shard(path, _split(path), (columns[0], columns[1]), tuple(map(str, names)), group_rows)
+    further = tuple(name for name in schema.names if name not in columns)
+    return _Shard(path, _split(path), (columns[0], columns[1]), tuple(map(str, names)), group_rows, further)
 
 
 def _features(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:

@@ -39,13 +39,16 @@ from sightline.data.formats.pictures import (
     start_of,
     text_of,
 )
-from sightline.data.formats.voc_xml import SIDES, BrokenError, Reader, written
+from sightline.data.formats.voc_xml import SIDES, BrokenError, Reader, said_besides, written
 from sightline.data.index import Index, natural_order
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
 
 NAME = "voc"
 CLASSES = "classes.txt"
+_READ = ("folder", "filename", "path", "size")
+"""Elements that say which picture it is, and what is read of it."""
+_READ_OF_OBJECTS = ("name", "bndbox", "difficult", "iscrowd")
 _ANNOTATIONS = ("annotations", "annotation", "xmls", "xml", "labels")
 _PICTURES = ("jpegimages", "images", "image", "imgs", "img")
 _LISTS = "ImageSets/Main"
@@ -277,7 +280,9 @@ def _add(
     width, height = (_whole(annotation.fields.get(f"size/{side}", "")) for side in ("width", "height"))
     if width > 0 and height > 0:
         found.claims[position] = width, height, f"{shown} line {annotation.size_line}"
+    found.unread["XML file", "XML files"].update(said_besides(annotation.fields, _READ))
     for line, fields in objects:
+        found.unread["object", "objects"].update(said_besides(fields, _READ_OF_OBJECTS))
         name = fields.get("name", "")
         box, wrong = _numbers(fields)
         if not name or (known and name not in known):

@@ -3,6 +3,7 @@
 Document types are refused: they can make an XML file of a kilobyte ask for gigabytes.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -15,6 +16,8 @@ from sightline.data.annotations import Objects
 from sightline.data.formats.copying import Copied
 from sightline.data.index import Index
 
+_SAYS_NOTHING = ("", "0", "unspecified", "unknown")
+"""What programs write into elements that nobody has filled."""
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 _DEEPEST = 4
 """Elements from the root down to the number that a side of a box is."""
@@ -88,6 +91,16 @@ class Reader:
             self.parser.CurrentLineNumber,
             "it declares a document type (<!DOCTYPE), which is never read; remove that line",
         )
+
+
+def said_besides(fields: dict[str, str], read: Collection[str]) -> set[str]:
+    """The elements beside those `read` that say something, at any depth.
+
+    >>> sorted(said_besides({"name": "cat", "pose": "Left", "truncated": "0", "part": "", "part/name": "head"}, ["name"]))
+    ['part', 'pose']
+    """
+    said = {path.partition("/")[0] for path, text in fields.items() if text.lower() not in _SAYS_NOTHING}
+    return said.difference(read)
 
 
 def written(index: Index, objects: Objects, copied: Copied) -> tuple[bytes, int]:

@@ -62,6 +62,7 @@ def read(path: Path) -> Index:
     if not sources:
         raise DataError(f"{path} holds no YOLO data set: expected data.yaml, or the folders images and labels.")
     found = Found(root, where=lambda file, line: f"{file} line {line}", relative=True)
+    found.unread["YAML file", "YAML files"].update(config.unread)
     for line in config.absent:
         found.note_fault(line, Concern("missing split"))
     labels = Labels(found, config)

@@ -21,6 +21,7 @@ from sightline.data.index import SPLIT_ALIASES
 from sightline.errors import DataError
 
 ENDINGS = (".yaml", ".yml")
+_READ = {"path", "names", "nc", *SPLIT_ALIASES}
 _LOOKS_RIGHT = re.compile(
     r"^(names|nc)\s*:.*^(path|train|val|test)\s*:|^(path|train|val|test)\s*:.*^(names|nc)\s*:", re.M | re.S
 )
@@ -42,6 +43,8 @@ class Config(NamedTuple):
     notes: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     """A line for each folder or list of the val split that is not there."""
+    unread: tuple[str, ...] = ()
+    """Keys that say nothing of classes, pictures and boxes."""
 
 
 def is_config(path: Path) -> bool:
@@ -74,7 +77,16 @@ def read_config(path: Path) -> Config:
                 absent.append(f"{path.name} {nowhere}; it is left out. Write where it is, or take the line out.")
     shape = [int(number) for number, _ in _texts(path, keys, "kpt_shape") if number.isdecimal()]
     key_points = math.prod(shape) if shape else 0
-    return Config(bases[0].resolve(), path.name, names, sources or None, key_points, tuple(notes), tuple(absent))
+    return Config(
+        bases[0].resolve(),
+        path.name,
+        names,
+        sources or None,
+        key_points,
+        tuple(notes),
+        tuple(absent),
+        tuple(key for key in keys if key not in _READ),
+    )
 
 
 def read_names(path: Path) -> tuple[dict[int, str], int | None]:

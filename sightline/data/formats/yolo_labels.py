@@ -45,6 +45,7 @@ class Labels:
 
     def __init__(self, found: Found, config: Config) -> None:
         self.found, self.config = found, config
+        self.unread = found.unread["object", "objects"]
         self.outlines = self.without = self.boxes = 0
         self.unnamed: list[tuple[str, int]] = []
         """File and line, and class number, of each box whose class has no name."""
@@ -124,6 +125,9 @@ class Labels:
         if len(shares) not in (4, 4 + self.config.key_points):
             shares, area = _around(shares)
             self.outlines += 1
+            self.unread["outlines"] += 1
+        elif len(shares) > 4:
+            self.unread["key points"] += 1
         label = int(numbers[0] or 0)
         name = str(label) if self.config.names is None else self.config.names[label]
         self.found.add_box(position, number, self.found.class_number(name), shares[:4], area=area)

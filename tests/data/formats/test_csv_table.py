@@ -36,7 +36,7 @@ def test_paths_labels_and_splits(table: Callable[..., Path], tmp_path: Path) -> 
 def test_without_splits_and_with_further_columns(table: Callable[..., Path]) -> None:
     index = read(table("path,label,who\n1.png,a,me\nmore/2.png,b,you\n"))
     assert index.splits == {}
-    assert index.notes == ("table.csv: the columns who are not used.",)
+    assert index.notes == ("table.csv: the column who is not used.",)
 
 
 def test_rows_without_a_split_are_in_none_and_counted(table: Callable[..., Path]) -> None:
