@@ -373,6 +373,12 @@ def lines(*texts: str) -> Change:
     return write(TXT, "0 0.3 0.4 0.2 0.3\n" + "".join(f"{text}\n" for text in texts))
 
 
+def yolo_lists(train: str, val: str) -> Change:
+    """The pictures of train and val are those of two lists."""
+    named = [replaced("data.yaml", f"{split}: images/{split}", f"{split}: {split}.txt") for split in ("train", "val")]
+    return each(write("train.txt", train), write("val.txt", val), *named)
+
+
 YOLO = (
     fault("yolo", "a word for a number", lines("1 0.5 half 0.2 0.2"), "bad box", f"{TXT} line 2", "half"),
     fault("yolo", "a column too few", lines("1 0.5 0.2 0.2"), "bad box", f"{TXT} line 2", "4 columns"),
@@ -390,6 +396,9 @@ YOLO = (
     fault("yolo", "a picture without labels", remove(TXT), "no objects", "images/train/1.png"),
     fault("yolo", "a list with a missing picture", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/9.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "missing picture", "list.txt line 3", "9.png"),
     fault("yolo", "a list with a picture twice", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/1.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "listed twice", "list.txt line 3", "line 1"),
+    fault("yolo", "a picture in the lists of two splits", yolo_lists("images/train/1.png\nimages/train/2.png\n", "images/val/1.png\nimages/train/1.png\n"), "listed twice", "val.txt line 2: images/train/1.png is in train.txt line 1 too; it stays in val"),
+    fault("yolo", "one folder for two splits", replaced("data.yaml", "val: images/val", "val: images/train"), "shared folder", "data.yaml line 3: images/train is given as train too, in line 2"),
+    fault("yolo", "a split's folder in that of another", each(move("images/val", "images/train/val"), move("labels/val", "labels/train/val"), replaced("data.yaml", "images/val", "images/train/val")), "shared folder", "images/train/val: ", "in images/train too; they stay in val"),
     fault("yolo", "a file that names no classes", each(remove("data.yaml"), write("classes.txt", "")), "unreadable data", "classes.txt names no classes", owner="the names"),
     fault("yolo", "broken YAML", replaced("data.yaml", "names: [cat, dog]", "names: [cat, dog"), "unreadable data", "data.yaml line", owner="what was meant to be there"),
     fault("yolo", "a folder that is not there", replaced("data.yaml", "val: images/val", "val: images/later"), "missing split", "data.yaml line 3", "images/later"),

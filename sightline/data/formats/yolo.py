@@ -12,7 +12,6 @@ A line with three points or more instead, as for outlines, becomes the box aroun
 size is read from its header. There are no crowds and no difficult objects in this format.
 """
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -25,10 +24,8 @@ from sightline.data.counted import counted
 from sightline.data.formats.boxes import Floats, Found
 from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.pictures import (
-    below,
     folders_in,
     is_picture,
-    pictures_below,
     required_names,
     split_lists,
     split_of,
@@ -36,6 +33,7 @@ from sightline.data.formats.pictures import (
 )
 from sightline.data.formats.yolo_config import ENDINGS, Config, is_config, read_config
 from sightline.data.formats.yolo_labels import PATTERN, Labels, is_label_file, label_file
+from sightline.data.formats.yolo_splits import pictures_of
 from sightline.data.index import Index
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
@@ -63,13 +61,11 @@ def read(path: Path) -> Index:
         raise DataError(f"{path} holds no YOLO data set: expected data.yaml, or the folders images and labels.")
     found = Found(root, where=lambda file, line: f"{file} line {line}", relative=True)
     found.unread["YAML file", "YAML files"].update(config.unread)
-    for line in config.absent:
-        found.note_fault(line, Concern("missing split"))
+    for line, kind in config.faults:
+        found.note_fault(line, Concern(kind))
     labels = Labels(found, config)
-    for split, held in sources.items():
-        for source in held:
-            for picture in _listed(source, found) if source.is_file() else pictures_below(source):
-                labels.add(picture, split)
+    for picture, split in pictures_of(sources, found).items():
+        labels.add(picture, split)
     labels.require_named()
     labels.without_pictures()
     names = config.names or {int(name): name for name in found.classes}
@@ -171,22 +167,3 @@ def _holds_labels(source: Path, root: Path) -> bool:
         stems = {path.stem for path in source.iterdir() if is_picture(path.name)} if texts else ()
         return any(is_label_file(file) for file in texts if file.stem in stems)
     return any(is_label_file(file) for file in islice(folder.rglob(PATTERN), _LOOKED_AT))
-
-
-def _listed(source: Path, found: Found) -> Iterator[Path]:
-    """The pictures that a text file lists, one a line, seen from the file's folder or from the data set's."""
-    shown = below(source, found.root)
-    before: dict[Path, int] = {}
-    for number, line in enumerate(text_of(source).splitlines(), start=1):
-        name = line.strip().replace("\\", "/")
-        if not name:
-            continue
-        path = next((base / name for base in (source.parent, found.root) if (base / name).is_file()), None)
-        if path is None:
-            found.bad_picture(f"{shown} line {number}: there is no picture {name}; it is left out.")
-        elif path in before:
-            twice = f"{shown} line {number}: {name} was listed before, in line {before[path]}."
-            found.bad_picture(twice, kind="listed twice", absent=False)
-        else:
-            before[path] = number
-            yield path

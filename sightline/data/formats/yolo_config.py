@@ -41,8 +41,8 @@ class Config(NamedTuple):
     key_points: int = 0
     """Numbers that follow a box."""
     notes: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-    """A line for each folder or list of the val split that is not there."""
+    faults: tuple[tuple[str, str], ...] = ()
+    """A line, and its kind of finding, for what is wrong with where the splits are."""
     unread: tuple[str, ...] = ()
     """Keys that say nothing of classes, pictures and boxes."""
 
@@ -62,19 +62,25 @@ def read_config(path: Path) -> Config:
     given = _text(path, keys, "path")
     bases = [base for base in dict.fromkeys((path.parent / given, path.parent)) if base.is_dir()]
     sources: dict[str, list[Path]] = {}
-    absent: list[str] = []
+    faults: list[tuple[str, str]] = []
+    given_as: dict[Path, tuple[str, int]] = {}
     for key, split in SPLIT_ALIASES.items():
         for value, line in _texts(path, keys, key):
-            source = _found(bases, value, f"{path.name} line {line}", notes)
-            if source is not None:
+            place = f"{path.name} line {line}"
+            source = _found(bases, value, place, notes)
+            if source in given_as:
+                faults.append((_shared(place, value, split, *given_as[source]), "shared folder"))
+            elif source is not None:
+                given_as[source] = split, line
                 sources.setdefault(split, []).append(source)
             elif split == "test":
-                notes.append(f"{path.name} line {line}: there is no {value}; the data set has no test split.")
+                notes.append(f"{place}: there is no {value}; the data set has no test split.")
             else:
-                nowhere = f"line {line}: there is no {value}, below {' or '.join(map(str, bases))}"
+                nowhere = f"there is no {value}, below {' or '.join(map(str, bases))}"
                 if split == "train":
-                    raise DataError(f"{path} {nowhere}. Write where the pictures are.")
-                absent.append(f"{path.name} {nowhere}; it is left out. Write where it is, or take the line out.")
+                    raise DataError(f"{path} line {line}: {nowhere}. Write where the pictures are.")
+                left_out = f"{place}: {nowhere}; it is left out. Write where it is, or take the line out."
+                faults.append((left_out, "missing split"))
     shape = [int(number) for number, _ in _texts(path, keys, "kpt_shape") if number.isdecimal()]
     key_points = math.prod(shape) if shape else 0
     return Config(
@@ -84,7 +90,7 @@ def read_config(path: Path) -> Config:
         sources or None,
         key_points,
         tuple(notes),
-        tuple(absent),
+        tuple(faults),
         tuple(key for key in keys if key not in _READ),
     )
 
@@ -169,6 +175,16 @@ def _names(path: Path, keys: dict[str, yaml.Node], notes: list[str], key: str = 
         twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
         notes.append(f"{path.name}: the class {twice!r} has several numbers, which are taken as one class.")
     return names or ({number: str(number) for number in range(int(count))} if count.isdecimal() else None)
+
+
+def _shared(place: str, value: str, split: str, before: str, line: int) -> str:
+    """What is said of a folder or list that was given before, in that line: a picture cannot be in two splits."""
+    if split == before:
+        return f"{place}: {value} was given before, in line {line}; it is taken once."
+    return (
+        f"{place}: {value} is given as {before} too, in line {line}, and is taken as {before} only: on pictures that were learned, "
+        f"figures come out too good. Give {split} pictures of its own, or take the line out."
+    )
 
 
 def _found(bases: list[Path], value: str, place: str, notes: list[str]) -> Path | None:

@@ -212,13 +212,32 @@ def test_lists_of_pictures(make_yolo: MakeYolo, make_picture: MakePicture) -> No
     index = read(folder)
     assert (sizes(index), index.class_names) == ({"train": 1, "val": 1}, ("cat", "dog"))
     assert index.faults.lines == (
-        "train.txt line 3: images/1.jpg was listed before, in line 1.",
+        "train.txt line 3: images/1.jpg was listed before, in train.txt line 1.",
         "train.txt line 4: there is no picture images/9.jpg; it is left out.",
     )
     assert (index.faults.pictures, index.faults.bad_pictures) == (3, 2)
-    write_text(folder / "val.txt", "images/1.jpg")
-    with pytest.raises(DataError, match=r"images/1\.jpg is in two splits: train \(labels/1\.txt\) and val"):
-        read(folder)
+
+
+def test_a_picture_in_two_lists_stays_in_the_later_split(make_yolo: MakeYolo, boxes_of: BoxesOf) -> None:
+    folder = make_yolo(BOX, YAML.replace("images/train", "train.txt").replace("images/val", "val.txt"))
+    write_text(folder / "train.txt", "images/train/1.jpg\nimages/val/2.jpg\n")
+    write_text(folder / "val.txt", "images/val/../val/2.jpg\n")
+    index = read(folder)
+    assert sizes(index) == {"train": 1, "val": 1}
+    assert rounded(boxes_of(index, "images/val/2.jpg")) == [EDGES]
+    assert index.faults.lines == ("val.txt line 1: images/val/2.jpg is in train.txt line 2 too; it stays in val.",)
+
+
+def test_a_folder_of_two_splits_is_that_of_the_first(make_yolo: MakeYolo) -> None:
+    both = YAML.replace("images/val", "./images/train") + "test: images/train\n"
+    index = read(make_yolo(BOX, both))
+    assert sizes(index) == {"train": 1}
+    first, second = index.faults.lines
+    assert first.startswith(
+        "data.yaml line 3: ./images/train is given as train too, in line 2, and is taken as train only: "
+    )
+    assert second.endswith("Give test pictures of its own, or take the line out.")
+    index.faults.require_few()
 
 
 BAD_BOXES = {
