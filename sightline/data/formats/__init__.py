@@ -1,7 +1,7 @@
 """The formats in which data sets come; one file each, with `read(path) -> Index` and mostly `write(index, path)`."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from sightline.data.formats import (
     coco,
     coco_masks,
     csv_table,
+    doubts,
     idx,
     ilsvrc,
     image_folder,
@@ -137,7 +138,8 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
 def recognised(path: Path, task: str | None = None) -> str | None:
     """The name of the format that fits, one for the `task` if there is one for it; None where nothing fits.
 
-    Raises `ConfigError` when which one is meant cannot be told, `UnknownNameError` for a task that there is not.
+    Raises `ConfigError` when which one is meant cannot be told, also where folders that hold pictures look like anything but classes,
+    and `UnknownNameError` for a task that there is not.
     """
     if task is not None and task not in {"classification", *TASKS.values()}:
         raise UnknownNameError("task", task, ["classification", *dict.fromkeys(TASKS.values())])
@@ -148,6 +150,8 @@ def recognised(path: Path, task: str | None = None) -> str | None:
         names = [f"{name} ({TASKS.get(name, 'classification')})" if len(tasks) > 1 else name for name in fitting]
         flags = " or ".join(f"--format {shlex.quote(name)}" for name in fitting)
         raise ConfigError(f"{path} can be read as {' and as '.join(names)}. Say which with {flags}.")
+    if fitting == [image_folder.NAME] and (doubt := doubts.doubt(path, _data_sets(path))):
+        raise ConfigError(doubt)
     return fitting[0] if fitting else None
 
 
@@ -193,13 +197,25 @@ def _hint(path: Path) -> str:
     """What to give instead: a table in the folder, or a data set further down, as of an archive that holds a folder."""
     tables = sorted(path.glob("*.csv")) if path.is_dir() else []
     hint = f" There is a table in it: give its path, {tables[0]}." if tables else ""
-    level = [path]
-    for _ in range(_LEVELS):
-        level = [inner for folder in level for inner in folders_in(folder).values()][:_FOLDERS]
-        for folder in level:
-            if fitting := _fitting(folder):
-                return f"{hint} Further down there is a data set ({' or '.join(fitting)}): give its path, {folder}."
+    for found in _data_sets(path):
+        return f"{hint} Further down there is a data set ({' or '.join(found.formats)}): give its path, {found.path}."
     return hint
+
+
+def _data_sets(path: Path, levels: int = _LEVELS) -> Iterator[doubts.DataSet]:
+    """The data sets further down in a folder, but not those in one of them, nor behind links."""
+    level = [path]
+    for deeper in reversed(range(levels)):
+        level, above = [], level
+        inside = (folder for outer in above for folder in folders_in(outer).values())
+        for folder in [folder for folder in inside if not folder.is_symlink()][:_FOLDERS]:
+            fitting = _fitting(folder)
+            if fitting == [image_folder.NAME] and doubts.doubt(folder, _data_sets(folder, deeper)):
+                fitting = []
+            if fitting:
+                yield doubts.DataSet(folder, tuple(fitting))
+            else:
+                level.append(folder)
 
 
 def _held(path: Path) -> str:

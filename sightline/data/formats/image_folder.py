@@ -36,16 +36,20 @@ def recognises(path: Path) -> bool:
     """
     if not path.is_dir():
         return False
-    splits = [folder for _, folder in _split_folders(path)]
-    classes = (
-        entry.name
-        for folder in splits or [path]
-        for entry in entries(folder)
-        if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name) and holds_pictures(Path(entry.path))
-    )
+    splits = split_folders(path)
+    classes = (folder.name for folder in class_folders(path) if holds_pictures(folder))
     first = next(classes, "")
     others = (name for name in classes if name != first)
     return any(splits or not {first.lower(), name.lower()} <= SPLIT_ALIASES.keys() for name in others)
+
+
+def class_folders(path: Path) -> Iterator[Path]:
+    """The folders of classes in the folder `path`, of all splits one after the other; not all need hold pictures."""
+    splits = [folder for held in split_folders(path).values() for folder in held]
+    for folder in splits or [path]:
+        for entry in entries(folder):
+            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
+                yield Path(entry.path)
 
 
 def holds_pictures(path: Path) -> bool:

@@ -141,10 +141,13 @@ def test_pictures_with_masks_come_before_folders_of_classes(make_folder: MakeFol
     folder = make_folder("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png")
     assert read(folder).format == "mask folder"
     assert read(folder, "image folder").class_names == ("images", "masks")
-    # Classes that are called like the folders of masks, but hold other pictures.
-    assert read(make_folder("image/1.jpg", "label/2.jpg", root="classes")).format == "image folder"
     assert read(make_folder("train/a/1.jpg", "train/a/1_mask.png", "train/b/2.jpg", root="c")).format == "image folder"
-    assert read(make_folder("train/masks/1.jpg", "train/hats/1.jpg", root="hats")).format == "image folder"
+    assert (
+        read(
+            make_folder("train/masks/1.jpg", "train/hats/1.jpg", "train/caps/1.jpg", "train/gloves/1.jpg", root="hats")
+        ).format
+        == "image folder"
+    )
 
 
 def test_boxes_and_masks_of_the_same_pictures_are_both_named(make_folder: MakeFolder) -> None:
@@ -246,3 +249,90 @@ def test_lists_of_splits_have_other_names_too(tmp_path: Path) -> None:
         pictures = sorted((folder / "images/all").glob(f"{split}*"))
         (folder / f"{name}.txt").write_text("".join(f"images/all/{file.name}\n" for file in pictures))
     assert {name: len(held) for name, held in read(folder, "yolo").splits.items()} == {"train": 4, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["images/1.png", "trimaps/7.png"], "trimaps is called like masks or annotations of the pictures in images"),
+        (["train/image/1.png", "train/label/2.png"], "train/label is called like masks .* in train/image"),
+        (["leftImg8bit/a/1.png", "gtFine/a/1_c.png"], "gtFine is called like .* in leftImg8bit"),
+        (["CT/ct_1.png", "Ground Truth/gt_1.png"], "Ground Truth is called like .* in CT"),
+        (["Task1_Input/1.png", "Task1_GroundTruth/9.png"], "Task1_GroundTruth is called like"),
+        (["imagesTr/1_0.png", "imagesTs/2_0.png", "labelsTr/1.png"], "labelsTr is called like .* in imagesTr"),
+        (["img/1.png", "masks_human/1.png", "masks_machine/1.png"], "masks_human is called like .* in img"),
+        (["train/1.png", "ann_dir/1.png"], "ann_dir is called like .* in train"),
+        (["input/1.png", "target/1.png"], "target is called like"),
+        (["scans/1.png", "mask/1.png"], "mask and scans hold files of the same names"),
+        (["frames/1.png", "edges/1.png"], "edges and frames hold files of the same names"),
+        (["x/1.png", "y/1.png"], "x and y hold files of the same names"),
+        (["a/1.png", "a/2.png", "b/1_segmentation.png", "b/2_segmentation.png"], "a and b hold files of the same"),
+        (
+            ["p1/1.tif", "p1/1_mask.tif", "p2/2.tif", "p2/2_mask.tif"],
+            r"such as p1/1\.tif and 1_mask\.tif\. .* one folder",
+        ),
+        (["p1/0/1.png", "p1/1/2.png", "p2/0/1.png", "p2/1/2.png"], "the same folders, 0, 1.* such as .*/set/p1"),
+        (["cat/train/1.png", "cat/val/2.png", "dog/train/1.png", "dog/val/2.png"], "rename the folders to train/cat"),
+        (
+            [f"{name}/{name}/{label}/1.png" for name in ("seg_train", "seg_test") for label in "ab"],
+            "rename seg_test/seg_test to test and seg_train/seg_train to train",
+        ),
+    ],
+)
+def test_folders_that_look_like_no_classes_are_asked_about(
+    make_folder: MakeFolder, names: list[str], text: str
+) -> None:
+    folder = make_folder(*names)
+    ask = rf"may be no image folder with the classes .*: .*{text}.*classes: --format 'image folder'\.$"
+    with pytest.raises(ConfigError, match=ask):
+        read(folder)
+    with pytest.raises(ConfigError, match=ask):
+        read(folder, task="segmentation")
+    assert len(read(folder, "image folder")) == len(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{digit}/{number}.png" for digit in range(10) for number in range(3)],
+        [f"{digit}/{number}.png" for digit in range(2) for number in range(3)],
+        ["cat/1.png", "dog/1.png"],
+        ["with_mask/1.png", "without_mask/1.png", "mask_weared_incorrect/1.png"],
+        ["mask/1.png", "no_mask/1.png"],
+        ["mask/1.png", "nomask/1.png"],
+        ["real_images/1.png", "fake_images/1.png"],
+        ["original/1.png", "altered/1.png"],
+        [f"{letter}/1.png" for letter in "wxyz"],
+        ["x/1.png", "o/1.png"],
+        ["target/1.png", "clutter/2.png"],
+        ["label_0/1.png", "label_1/1.png"],
+        ["Ford GT/1.png", "Audi TT/1.png", "Audi S4/1.png", "Fiat 500/1.png"],
+        ["shoe/1.png", "shoe/1_l.png", "shoe/2.png", "shoe/3.png", "shoe/4.png", "hat/1.png"],
+        ["a/images/1.png", "b/images/1.png"],
+        ["cat/1.png", "cat/more/2.png", "cat/rest/3.png", "dog/1.png", "dog/more/2.png", "dog/rest/3.png"],
+        ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png", "masks/1.png"],
+    ],
+)
+def test_classes_are_not_asked_about(make_folder: MakeFolder, names: list[str]) -> None:
+    assert recognised(make_folder(*names)) == "image folder"
+
+
+def test_data_sets_in_the_folders_are_named(make_folder: MakeFolder) -> None:
+    folder = make_folder("one/images/1.png", "one/masks/1.png", "two/train/a/1.png", "two/train/b/2.png", "three/1.png")
+    (folder / "three" / IDX).touch()
+    named = (
+        rf"whole data sets, {folder}/one \(mask folder\), {folder}/three \(idx\), {folder}/two \(image folder\)\. Give"
+    )
+    with pytest.raises(ConfigError, match=named):
+        read(folder)
+    assert read(folder, "image folder").class_names == ("one", "three", "two")
+    # Beside the folders of splits, nothing is a class.
+    folder = make_folder("train/a/1.png", "train/b/2.png", "more/images/1.png", "more/masks/1.png", root="beside")
+    assert recognised(folder) == "image folder"
+
+
+@pytest.mark.parametrize("name", ["cls", "det", "seg", "."])
+def test_folders_of_real_sets_are_no_classes(real_set: Callable[..., Path], name: str) -> None:
+    above = real_set("trashnet_sub").parents[1] / name
+    with pytest.raises(ConfigError, match="it holds whole data sets"):
+        read(above)
