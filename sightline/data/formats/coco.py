@@ -16,6 +16,7 @@ Boxes are never read in another way than COCO's. Where those of a file fit their
 
 import shlex
 from array import array
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sightline.data.formats.boxes import ROUNDING, Floats, Found
 from sightline.data.formats.coco_files import candidates, files_of
 from sightline.data.formats.coco_json import Entry, Tables, WrongError, called, read_files, write_files
 from sightline.data.formats.coco_masks import NAME as MASKS
+from sightline.data.formats.coco_originals import Originals
 from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.pictures import below
 from sightline.data.index import Index
@@ -88,26 +90,31 @@ def read(path: Path) -> Index:
 def write(index: Index, path: Path) -> tuple[str, ...]:
     """Write an index of boxes as a COCO data set into `path`, new or empty; what the format cannot hold, one text each.
 
-    Pictures are copied as they are into a folder for each split, or into `images`.
+    Pictures are copied as they are into a folder for each split, or into `images`. What a data set of this format says besides is kept.
     """
     objects = index.annotations
     if not isinstance(objects, Objects):
         raise DataError(f"The data set ({index.format}) has no boxes: a COCO data set of this kind is one of boxes.")
     require_new(path)
     require_plain_names(index)
-    copies = Copies(index, lambda split, _: path / (split or "images"), by_stem=False)
+    originals = Originals(index, _KEYS)
+    kept = replace(index, unread=()) if originals.places else index
+    copies = Copies(kept, lambda split, _: path / (split or "images"), by_stem=False)
+    categories = originals.categories(index.class_names)
     tables: Tables = {split: ([], []) for split in copies.splits}
     try:
         for copied in copies:
             images, annotations = tables[copied.split]
             width, height = copied.size()
-            images.append({"id": len(images) + 1, "file_name": copied.name, "width": width, "height": height})
+            image = {"id": len(images) + 1, **originals.image(copied.position)}
+            images.append({**image, "file_name": copied.name, "width": width, "height": height})
             for row in range(*objects.rows(copied.position).indices(len(objects.labels))):
                 left, top, right, bottom = objects.boxes[row].tolist()
                 annotation = {
                     "id": len(annotations) + 1,
-                    "image_id": len(images),
-                    "category_id": int(objects.labels[row]) + 1,
+                    **originals.annotation(copied.position, row),
+                    "image_id": image["id"],
+                    "category_id": categories[objects.labels[row]]["id"],
                     "bbox": [left, top, right - left, bottom - top],
                     "area": float(objects.areas[row]),
                     "iscrowd": int(objects.crowd[row]),
@@ -115,11 +122,11 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
                 annotations.append({**annotation, "ignore": 1} if objects.difficult[row] else annotation)
     except OSError as error:
         raise storage_error(path, error) from error
-    write_files(path, tables, enumerate(index.class_names, start=1))
+    write_files(path, tables, categories, originals.besides)
     written = objects.rows_of(copies.positions)
     difficult = int(objects.difficult[written].sum())
     said = f"{counted(difficult, 'difficult object is', 'difficult objects are')} written with `ignore`, which COCO's own tools overwrite."
-    return (*copies.lost(), *([said] if difficult else []))
+    return (*copies.lost(), *originals.anew, *([said] if difficult else []))
 
 
 def _doubt(raw: Floats, size: Floats) -> str:

@@ -5,7 +5,7 @@ only groups the others, as some tools add, is no class. What objects are is for 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,13 +112,19 @@ def called(identity: Any, number: int) -> str:
     return f"at position {number}" if identity is None else f"{identity!r}"
 
 
-def write_files(path: Path, tables: Tables, categories: Iterable[tuple[int, str]]) -> None:
-    """Write the file of each split, annotations/instances_train.json, with the id and name of each category."""
-    named = [{"id": number, "name": name} for number, name in categories]
+def write_files(
+    path: Path,
+    tables: Tables,
+    categories: Sequence[Mapping[str, Any]],
+    besides: Callable[[str], Mapping[str, Any]] = lambda _: {},
+) -> None:
+    """Write the file of each split, annotations/instances_train.json, with all categories and what it has `besides`."""
     for split, (images, annotations) in tables.items():
-        content = {"images": images, "annotations": annotations, "categories": named}
+        content = {**besides(split), "images": images, "annotations": annotations, "categories": categories}
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        write_atomic(path / "annotations" / f"instances_{split or 'default'}.json", text.encode())
+        # What no text can hold, half a character, is written as JSON's own sign for it.
+        file = path / "annotations" / f"instances_{split or 'default'}.json"
+        write_atomic(file, text.encode(errors="backslashreplace"))
 
 
 def _load(file: Path, keep: Keep) -> dict[str, Any]:

@@ -114,7 +114,9 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
         raise storage_error(path, error) from error
     used = {annotation["category_id"] for _, annotations in tables.values() for annotation in annotations}
     categories = [
-        (number, name) for number, name in enumerate(index.class_names, start=1) if name != BACKGROUND or number in used
+        {"id": number, "name": name}
+        for number, name in enumerate(index.class_names, start=1)
+        if name != BACKGROUND or number in used
     ]
     write_files(path, tables, categories)
     lost = copies.lost()
