@@ -173,6 +173,10 @@ def _fitting(path: Path, task: str | None = None) -> list[str]:
     fitting = [name for name, fits in _RECOGNISES.items() if fits(path)]
     if not _MADE_OF_FOLDERS.isdisjoint(fitting):
         fitting = [name for name in fitting if name != image_folder.NAME]
+    # A table in a folder is the data set itself only where nothing but folders of classes may be meant, and says something else.
+    beside = {name for name in fitting if name != csv_table.NAME}
+    if path.is_dir() and beside and (beside != {image_folder.NAME} or csv_table.says_what_folders_say(path)):
+        fitting = [name for name in fitting if name != csv_table.NAME]
     return [*fitting, "coco masks"] if task == "segmentation" and coco.NAME in fitting else fitting
 
 

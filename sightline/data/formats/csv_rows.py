@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,8 +68,11 @@ class Table:
             raise DataError(first if self.found.lines else f"{self.path} has a header and no rows.")
 
 
-def read_rows(path: Path) -> Table:
-    """The rows of a table, looked at one by one; files need not exist. Raises `DataError` for what is no table of pictures at all."""
+def read_rows(path: Path, most: int | None = None) -> Table:
+    """The rows of a table, looked at one by one, or the first ones, `most` of them; files need not exist.
+
+    Raises `DataError` for what is no table of pictures at all.
+    """
     if not path.is_file():
         raise DataError(f"{path} is not a file. A table with the columns path,label[,split] was expected.")
     table = Table(path)
@@ -88,7 +92,7 @@ def read_rows(path: Path) -> Table:
     if table.further:
         columns = f"column {table.further[0]} is" if len(places) == 1 else f"columns {', '.join(table.further)} are"
         table.notes.append(f"{path.name}: the {columns} not used.")
-    for line, fields in lines:
+    for line, fields in islice(lines, most):
         _add_row(table, line, fields, len(header), at)
     _take_each_once(table)
     table.require_rows()

@@ -1,4 +1,4 @@
-"""A table of pictures: a CSV file with the columns `path`, `label` and, if wished, `split`.
+"""A table of pictures: a CSV file with the columns `path`, `label` and, if wished, `split`, or the folder that it lies in.
 
     path,label,split
     photos/1.jpg,cat,train
@@ -26,23 +26,46 @@ from sightline.data.formats.copying import (
     written_splits,
 )
 from sightline.data.formats.csv_rows import COLUMNS, Table, read_rows
+from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
 
 NAME = "csv"
+_ENDINGS = (".csv", ".tsv")
+_LOOKED_AT = 50
+"""Rows, to tell whether a table in a folder can be used."""
 _NAMED = 10
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a file that ends in .csv."""
-    return path.is_file() and path.suffix.lower() == ".csv"
+    """Whether `path` is a file that ends in .csv or .tsv, or a folder with a table whose first rows name pictures that are there."""
+    return bool(_tables(path)) if path.is_dir() else path.is_file() and path.suffix.lower() in _ENDINGS
+
+
+def says_what_folders_say(path: Path) -> bool:
+    """Whether the tables in a folder give the pictures of their first rows the classes that the folders are called after."""
+    rows = [row for table in _tables(path) for row in table.rows]
+    return all(row.label in Path(row.path).parts[:-1] for row in rows)
 
 
 def read(path: Path) -> Index:
-    """The data set in the table `path`; raises `DataError`. What is wrong with single rows is in its `faults`."""
+    """The data set in the table `path`, or in the only one in that folder; raises `DataError`.
+
+    What is wrong with single rows is in its `faults`.
+    """
+    folder = path
+    if path.is_dir() and (tables := [table.path for table in _tables(path)] or _named_like_tables(path)):
+        if len(tables) > 1:
+            several = ", ".join(table.name for table in tables)
+            raise DataError(
+                f"{path} holds several tables: {several}. Give the path of one, or write one table with a column split."
+            )
+        path = tables[0]
     table = read_rows(path)
+    if path != folder:
+        table.notes.insert(0, f"{path.name}: this table in the folder says the classes.")
     _leave_out_missing(table)
     table.require_rows()
     rows = table.rows
@@ -123,6 +146,24 @@ def text_of_rows(rows: Iterable[Sequence[str]]) -> str:
         # A lone \r is a line break for readers, and the writer of some versions of Python does not quote it.
         (quoted if any("\r" in field for field in row) else plain).writerow(row)
     return text.getvalue()
+
+
+def _named_like_tables(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in entries(folder) if Path(entry.name).suffix.lower() in _ENDINGS]
+
+
+def _tables(folder: Path) -> list[Table]:
+    """The first rows of each table in a folder that can be used; labels that are files are masks."""
+    tables = []
+    for path in _named_like_tables(folder):
+        try:
+            table = read_rows(path, most=_LOOKED_AT)
+        except DataError:
+            continue
+        rows = [row for row in table.rows if not is_picture(row.label)]
+        if any(os.path.isfile(folder / row.path) for row in rows):  # noqa: PTH113 - raises for nothing
+            tables.append(table)
+    return tables
 
 
 def _leave_out_missing(table: Table) -> None:

@@ -336,3 +336,45 @@ def test_folders_of_real_sets_are_no_classes(real_set: Callable[..., Path], name
     above = real_set("trashnet_sub").parents[1] / name
     with pytest.raises(ConfigError, match="it holds whole data sets"):
         read(above)
+
+
+def test_a_table_in_a_folder_of_pictures_is_read(make_folder: MakeFolder) -> None:
+    folder = make_folder("images/1.png", "images/2.png", "classes.csv")
+    (folder / "classes.csv").write_text("name,r,g,b\ncat,0,0,0\n")
+    (folder / "labels.tsv").write_text("image\tlabel\nimages/1.png\tcat\nimages/2.png\tdog\n")
+    index = read(folder)
+    assert (index.format, index.class_names) == ("csv", ("cat", "dog"))
+    assert index.notes[0] == "labels.tsv: this table in the folder says the classes."
+    (folder / "more.csv").write_text("path,label\nimages/1.png,cat\nimages/2.png,dog\n")
+    with pytest.raises(DataError, match=r"holds several tables: labels\.tsv, more\.csv\. Give the path of one"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["other/1.png,cat\nother/2.png,dog", "images/1.png,masks/1.png\nimages/2.png,masks/2.png", "", "1,0\n2,1"],
+)
+def test_tables_that_cannot_be_used_are_left_alone(make_folder: MakeFolder, rows: str) -> None:
+    folder = make_folder("images/1.png", "images/2.png")
+    (folder / "train.csv").write_text(f"path,label\n{rows}\n")
+    assert recognised(folder) is None
+    (folder / "train.csv").write_text("path,label\nimages/1.png,cat\nimages/2.png,dog\n")
+    (folder / "masks").mkdir()
+    (folder / "masks/1.png").write_bytes((folder / "images/1.png").read_bytes())
+    assert recognised(folder) == "mask folder"
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_a_table_beside_class_folders_is_asked_about(make_folder: MakeFolder, above: str) -> None:
+    folder = make_folder(f"{above}part 1/1.png", f"{above}part 2/2.png")
+    rows = f"path,label\n{above}part 1/1.png,x\n{above}part 2/2.png,y\n"
+    (folder / "train.csv").write_text(rows)
+    with pytest.raises(
+        ConfigError, match=r"as csv and as image folder\. Say which with --format csv or --format 'image"
+    ):
+        read(folder)
+    assert read(folder, "csv").class_names == ("x", "y")
+    assert read(folder, "image folder").class_names == ("part 1", "part 2")
+    # The table of splits that `sightline split` writes says what the folders say.
+    (folder / "train.csv").write_text(rows.replace(",x", ",part 1").replace(",y", ",part 2"))
+    assert recognised(folder) == "image folder"
