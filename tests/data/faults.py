@@ -306,6 +306,7 @@ COCO = (
     table_fault("coco", "a missing picture", image(1, file_name="absent.png"), "missing picture", JSON, "image 2", "absent.png"),
     table_fault("coco", "an image without a name", lambda table: table["images"][1].pop("file_name"), "bad entry", JSON, "image 2"),
     table_fault("coco", "an image listed twice", lambda table: table["images"].append({"id": 50, "file_name": "2.png"}), "listed twice", JSON, "image 50", "2.png"),
+    table_fault("coco", "a picture in the files of two splits", lambda table: table["images"].append({"id": 50, "file_name": "../val/1.png"}), "listed twice", JSON, "image 50", "val/1.png", "annotations/instances_val.json"),
     table_fault("coco", "two pictures of one id", image(1, id=1), "bad entry", JSON, "image 1"),
     table_fault("coco", "another size", image(1, width=48, height=40), "wrong size", JSON, "image 2", "48 x 40"),
     table_fault("coco", "width and height exchanged", image(1, width=HEIGHT, height=WIDTH), "wrong size", JSON, "image 2", "exchanged"),
@@ -323,6 +324,7 @@ COCO = (
     fault("coco", "a corrupt picture", write("train/2.png", b"no"), "corrupt picture", "train/2.png"),
     fault("coco", "a picture in two splits", lambda root: coco_copy(root, same=True), "leak", "train/1.png", "val/1.png"),
     fault("coco", "the same picture with other boxes", lambda root: coco_copy(root, same=False), "contradiction", "train/1.png", "val/1.png"),
+    fault("coco", "a picture that no file names", lambda root: picture(root / "train/9.png", 99), "unused file", "train: 1 picture in it is in no JSON file that is read (9.png)"),
     fault("coco", "another file beside the annotations", copy(JSON, "annotations/captions_train.json"), "unused file", "annotations/captions_train.json"),
 )  # fmt: skip
 

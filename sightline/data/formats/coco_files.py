@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from sightline.data.formats.pictures import Pictures, below, composed, folders_in, split_of
+from sightline.data.counted import counted
+from sightline.data.formats.pictures import Pictures, below, composed, entries, folders_in, is_picture, split_of
 from sightline.data.index import SPLIT_ALIASES, SPLITS
 from sightline.errors import DataError
 
@@ -14,6 +15,7 @@ _NAMED_SO = re.compile(r"instances.*\.json|.*annotations\.coco\.json", re.IGNORE
 _OTHER_KINDS = ("captions", "panoptic", "stuff", "person_keypoints", "image_info")
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:')
 _SNIFFED = 2**16
+_NAMED = 3
 _SAMPLE = 50
 """Pictures that are looked for when it is decided in which folder they are."""
 
@@ -74,6 +76,23 @@ def with_splits(files: list[Path], root: Path) -> list[tuple[str, Path]]:
             f"{below(splits[''], root)}: its name says no split, and there are others. Give the path of one."
         )
     return [(split, splits[split]) for split in ("", *SPLITS) if split in splits]
+
+
+def unlisted(root: Path, files: Collection[Path], named: Collection[str]) -> Iterator[str]:
+    """A line for each folder with pictures that are in none of the `files`, where these are all that the data set has.
+
+    `named` are the pictures that are in one, relative to the root.
+    """
+    if not set(candidates(root)[0]) <= set(files):
+        return
+    for folder in sorted({os.path.dirname(name) for name in named}):  # noqa: PTH120 - a data set has a million names
+        above = f"{folder}/" if folder else ""
+        others = [entry.name for entry in entries(root / folder) if is_picture(entry.name)]
+        others = [name for name in others if above + name not in named]
+        if others:
+            some = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+            are = counted(len(others), "picture in it is", "pictures in it are")
+            yield f"{folder or '.'}: {are} in no JSON file that is read ({some})"
 
 
 class PictureFolder:

@@ -5,12 +5,13 @@ only groups the others, as some tools add, is no class. What objects are is for 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sightline.data.annotation_faults import Concern
-from sightline.data.formats.coco_files import PictureFolder, with_splits
+from sightline.data.formats.coco_files import PictureFolder, unlisted, with_splits
+from sightline.data.formats.coco_numbers import text_as_numbers
 from sightline.data.formats.found import FoundPictures
 from sightline.data.formats.pictures import below
 from sightline.data.index import natural_order
@@ -44,6 +45,21 @@ class Entry(NamedTuple):
     """All of it."""
 
 
+class _File(NamedTuple):
+    """One of the files, parsed, whose pictures are there."""
+
+    shown: str
+    """Its name, relative to the root."""
+    split: str
+    content: dict[str, Any]
+    names: dict[Id, str]
+    """Id -> class name."""
+    images: list[Any]
+    folder: PictureFolder
+    paths: list[str]
+    """Of each of the images, where its picture is, relative to the root; empty where there is none."""
+
+
 Keep = Callable[[Any], Any]
 """What stays of an annotation's outline: it is asked while the file is parsed, so that outlines need not be in memory as lists."""
 Take = Callable[[Entry], None]
@@ -73,10 +89,32 @@ def read_files(
     """
     categories: dict[str, dict[str, Any]] = {}
     absent: list[str] = []
+    read = list(_opened(found, files, keep, categories, absent))
+    # Of a picture in two files the later of train, val and test counts: figures must not change, and training can do without.
+    holders = {path: one.shown for one in read for path in one.paths if path}
+    for one in read:
+        positions = _add_images(found, one, holders)
+        rows = _table(one.content, "annotations", one.shown)
+        ids[one.shown] = [row.get("id") if isinstance(row, dict) else None for row in rows]
+        _take_each(found, one.shown, rows, ids[one.shown], one.names, positions, take)
+        _count_unread(found, rows, ("annotation", "annotations"), keys)
+        _count_unread(found, one.images, ("image", "images"), _IMAGE_KEYS)
+        _count_unread(found, [one.content], ("JSON file", "JSON files"), _FILE_KEYS)
+    _count_unread(found, categories.values(), ("category", "categories"), _CATEGORY_KEYS)
+    found.ignored += unlisted(found.root, files, holders)
+    return _class_names(categories, found), absent
+
+
+def _opened(
+    found: FoundPictures, files: list[Path], keep: Keep, categories: dict[str, dict[str, Any]], absent: list[str]
+) -> Iterator[_File]:
+    """The files whose pictures are there, the others being noted; raises `DataError` where there is none."""
     empty: list[str] = []
     for split, file in with_splits(files, found.root):
         shown = below(file, found.root)
         content = _load(file, keep)
+        if text := text_as_numbers(content):
+            found.notes.append(f"{shown}: numbers are written as text ({text!r}); they are read as numbers.")
         names = _categories(content, shown, categories, found)
         images = _table(content, "images", shown)
         pictures = PictureFolder(file, found.root, split, images)
@@ -94,17 +132,17 @@ def read_files(
             named = f"{shown}: no picture is where its name says ({pictures.without_folders});"
             there = below(pictures.path, found.root)
             found.notes.append(f"{named} the last parts of the names are looked for in {there}.")
-        positions = _add_images(found, images, shown, split, pictures)
-        rows = _table(content, "annotations", shown)
-        ids[shown] = [row.get("id") if isinstance(row, dict) else None for row in rows]
-        _take_each(found, shown, rows, ids[shown], names, positions, take)
-        _count_unread(found, rows, ("annotation", "annotations"), keys)
-        _count_unread(found, images, ("image", "images"), _IMAGE_KEYS)
-        _count_unread(found, [content], ("JSON file", "JSON files"), _FILE_KEYS)
+        paths = [_path(row, pictures) for row in images]
+        yield _File(shown, split, content, names, images, pictures, paths)
     if len(empty) == len(files):
         raise DataError(f"{found.root} is a COCO data set without pictures. " + " ".join(empty))
-    _count_unread(found, categories.values(), ("category", "categories"), _CATEGORY_KEYS)
-    return _class_names(categories, found), absent
+
+
+def _path(image: Any, folder: PictureFolder) -> str:
+    """Where the picture of an entry is, relative to the root; empty where it is not there."""
+    name = image.get("file_name") if isinstance(image, dict) else None
+    path = folder.find(name) if isinstance(name, str) else None
+    return below(path, folder.root) if path else ""
 
 
 def called(identity: Any, number: int) -> str:
@@ -193,45 +231,47 @@ def _class_names(categories: dict[str, dict[str, Any]], found: FoundPictures) ->
     return sorted(names, key=lambda name: (natural_order(str(categories[name]["id"])), name))
 
 
-def _add_images(
-    found: FoundPictures, images: list[Any], file: str, split: str, folder: PictureFolder
-) -> dict[Id, int | None]:
-    """Image id -> position of its picture; None for pictures that are left out, `_SEVERAL` for an id that is that of several."""
-    rows = [row if isinstance(row, dict) else {} for row in images]
+def _add_images(found: FoundPictures, one: _File, holders: Mapping[str, str]) -> dict[Id, int | None]:
+    """Image id -> position of its picture; None for pictures that are left out, `_SEVERAL` for an id that is that of several.
+
+    `holders` says for each picture of which file it is.
+    """
+    rows = [row if isinstance(row, dict) else {} for row in one.images]
     called_so: dict[Id, set[str]] = {}
     for row in rows:
         if isinstance(row.get("id"), Id):
             called_so.setdefault(row["id"], set()).add(str(row.get("file_name")))
     positions: dict[Id, int | None] = {}
     taken: dict[str, int] = {}
-    for number, row in enumerate(rows):
+    for number, (row, path) in enumerate(zip(rows, one.paths, strict=True)):
         identity, name = row.get("id"), row.get("file_name")
-        place = f"{file}: image {called(identity, number)}"
+        place = f"{one.shown}: image {called(identity, number)}"
         if not isinstance(identity, Id) or not isinstance(name, str):
             found.bad_picture(
-                f"{place}: expected an id and a file_name, got {images[number]!r}; it is left out.", kind="bad entry"
+                f"{place}: expected an id and a file_name, got {one.images[number]!r}; it is left out.",
+                kind="bad entry",
             )
-            continue
-        path, several = folder.find(name), len(called_so[identity])
-        if path is None or several > 1:
-            absent = f"there is no picture {name} in {below(folder.path, found.root)}"
-            shared = f"the id is that of {several} pictures, here of {name}"
-            found.bad_picture(
-                f"{place}: {shared if several > 1 else absent}; it is left out with its objects.",
-                kind="bad entry" if several > 1 else "missing picture",
-            )
-            positions[identity] = _SEVERAL if several > 1 else None
-            continue
-        shown = below(path, found.root)
-        if shown in taken:
-            twice = f"{place}: {shown} is listed twice; the objects of both are taken."
-            found.bad_picture(twice, kind="listed twice", position=taken[shown], absent=False)
+        elif len(called_so[identity]) > 1:
+            shared = f"{place}: the id is that of {len(called_so[identity])} pictures, here of {name}"
+            found.bad_picture(f"{shared}; it is left out with its objects.", kind="bad entry")
+            positions[identity] = _SEVERAL
+        elif not path:
+            nowhere = f"{place}: there is no picture {name} in {below(one.folder.path, found.root)}"
+            found.bad_picture(f"{nowhere}; it is left out with its objects.")
+            positions[identity] = None
+        elif holders[path] != one.shown:
+            twice = f"{place}: {path} is in {holders[path]} too and stays there; it is left out here, with its objects."
+            found.bad_picture(twice, kind="listed twice", absent=False)
+            positions[identity] = None
+        elif path in taken:
+            twice = f"{place}: {path} is listed twice; the objects of both are taken."
+            found.bad_picture(twice, kind="listed twice", position=taken[path], absent=False)
+            positions[identity] = taken[path]
         else:
-            taken[shown] = found.add_picture(shown, split, file)
+            positions[identity] = taken[path] = found.add_picture(path, one.split, one.shown)
             width, height = (_side(row.get(key)) for key in ("width", "height"))
             if width and height:
-                found.claims[taken[shown]] = width, height, place
-        positions[identity] = taken[shown]
+                found.claims[taken[path]] = width, height, place
     return positions
 
 

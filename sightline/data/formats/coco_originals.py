@@ -12,6 +12,7 @@ from typing import Any
 from sightline.data.annotations import Places
 from sightline.data.formats.coco_files import PictureFolder, with_splits
 from sightline.data.formats.coco_json import Id
+from sightline.data.formats.coco_numbers import text_as_numbers
 from sightline.data.formats.copying import written_splits
 from sightline.data.formats.pictures import below
 from sightline.data.index import Index, Positions
@@ -28,7 +29,7 @@ class Originals:
 
     def __init__(self, index: Index, read: Collection[str]) -> None:
         self._index, self._read = index, read
-        self._images: dict[str, Keys] = {}
+        self._images: dict[tuple[str, str], Keys] = {}
         self._by_id: dict[str, dict[int, Keys]] = {}
         self._content: dict[str, Keys] = {}
         self._categories: dict[str, list[Keys]] = {}
@@ -48,7 +49,9 @@ class Originals:
 
     def image(self, position: int) -> Keys:
         """The other keys of a picture, and its id where it keeps that."""
-        row = self._images.get(self._index.source.name(position), {})
+        if self.places is None:
+            return {}
+        row = self._images.get((self.places.files[position], self._index.source.name(position)), {})
         return _other(row, ("file_name", "width", "height"), keep_id=self.keep_ids)
 
     def annotation(self, position: int, number: int) -> Keys:
@@ -84,12 +87,13 @@ class Originals:
         for split, file in with_splits([root / file for file in files], root):
             shown = below(file, root)
             content = json.loads(file.read_bytes(), parse_constant=lambda _: None, parse_float=_finite)
+            text_as_numbers(content)
             self._content[shown] = content
             folder = PictureFolder(file, root, split, content["images"])
             for row in content["images"]:
                 path = folder.find(row["file_name"]) if isinstance(row, dict) and "file_name" in row else None
                 if path is not None:
-                    self._images.setdefault(below(path, root), row)
+                    self._images.setdefault((shown, below(path, root)), row)
             self._by_id[shown] = {
                 row["id"]: row
                 for row in reversed(content["annotations"])

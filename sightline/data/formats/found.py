@@ -40,7 +40,6 @@ class FoundPictures:
     ignored: list[str] = field(default_factory=list)
     unread: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """What a thing that says more than is read is called, and several of them -> how many of them say each."""
-    _positions: dict[str, int] = field(default_factory=dict)
     _noted: FaultsFound = field(default_factory=FaultsFound)
 
     def class_number(self, name: str) -> int:
@@ -48,14 +47,7 @@ class FoundPictures:
         return self.classes.setdefault(name, len(self.classes))
 
     def add_picture(self, name: str, split: str, file: str) -> int:
-        """Take a picture, and return its position. Raises `DataError` for one that was taken before, for another split."""
-        if name in self._positions:
-            first = self._positions[name]
-            raise DataError(
-                f"{name} is in two splits: {self.splits[first] or 'none'} ({self.files[first]}) and {split or 'none'} ({file}). "
-                "A picture may be in one only."
-            )
-        self._positions[name] = len(self.names)
+        """Take a picture, which must not have been taken before, and return its position."""
         self.names.append(name)
         self.splits.append(split)
         self.files.append(file)

@@ -174,7 +174,7 @@ BAD_BOXES: dict[str, tuple[Any, str]] = {
     "too large": ({"bbox": [5, 5, 10**400, 3]}, "7 is left out: a number of its bbox is not finite."),
     "beyond float32": ({"bbox": [5, 5, 1e300, 3]}, "7: cat [5, 5, 1e+300, 3] has a number that is not finite, and is left out."),
     "three numbers": ({"bbox": [5, 5, 3]}, "7 is left out: expected four numbers as its bbox, got [5, 5, 3]."),
-    "text": ({"bbox": ["5", 5, 3, 3]}, "7 is left out: expected four numbers as its bbox, got ['5', 5, 3, 3]."),
+    "text": ({"bbox": ["5px", 5, 3, 3]}, "7 is left out: expected four numbers as its bbox, got ['5px', 5, 3, 3]."),
     "no box": ({"bbox": None}, "7 is left out: expected four numbers as its bbox, got None."),
     "unknown class": ({"category_id": 2}, "7 is left out: its category_id 2 is none of the categories."),
     "unknown picture": ({"image_id": 9}, "7 is left out: its image_id 9 is none of the images."),
@@ -262,12 +262,56 @@ def test_ids_and_pictures_that_are_there_twice(make_coco: MakeCoco, boxes_of: Bo
     assert (index.faults.pictures, index.faults.bad_pictures) == (1, 1)
 
 
-def test_a_picture_in_two_splits(tmp_path: Path, make_picture: MakePicture) -> None:
-    make_picture(tmp_path / "images/1.jpg")
-    for split in ("train", "val"):
-        write_json(tmp_path / f"annotations/instances_{split}.json", [image(1, "1.jpg")], [BOX])
-    with pytest.raises(DataError, match=r"images/1\.jpg is in two splits: train .*instances_train\.json.* and val "):
-        read(tmp_path)
+def test_a_picture_in_two_files_stays_in_the_later_split(
+    tmp_path: Path, make_picture: MakePicture, boxes_of: BoxesOf
+) -> None:
+    for name in ("1.jpg", "2.jpg"):
+        make_picture(tmp_path / "images" / name)
+    write_json(tmp_path / "annotations/instances_val.json", [image(1, "1.jpg")], [BOX])
+    both = [image(1, "2.jpg"), image(5, "1.jpg")]
+    boxes = [BOX, {**BOX, "id": 8, "image_id": 5, "bbox": [5, 5, 3, 3]}]
+    write_json(tmp_path / "annotations/instances_train.json", both, boxes)
+    index = read(tmp_path)
+    assert {split: [index.source.name(at) for at in held] for split, held in index.splits.items()} == {
+        "train": ["images/2.jpg"],
+        "val": ["images/1.jpg"],
+    }
+    assert boxes_of(index, "images/1.jpg") == [("cat", 4, 5, 15, 16)]
+    assert index.faults.lines == (
+        "annotations/instances_train.json: image 5: images/1.jpg is in annotations/instances_val.json too and stays there; it is left "
+        "out here, with its objects.",
+    )
+
+
+def test_pictures_that_no_file_names_are_said(tmp_path: Path, make_picture: MakePicture) -> None:
+    for number in range(1, 8):
+        make_picture(tmp_path / f"images/{number}.jpg")
+    write_json(tmp_path / "annotations/instances_train.json", [image(1, "1.jpg")], [BOX])
+    assert read(tmp_path).ignored == (
+        "images: 6 pictures in it are in no JSON file that is read (2.jpg, 3.jpg, 4.jpg, ...)",
+    )
+    write_json(tmp_path / "annotations/instances_val.json", [image(n, f"{n}.jpg") for n in range(2, 8)], [])
+    assert read(tmp_path).ignored == ()
+    # What the other file names is not known to one that is read alone.
+    assert read(tmp_path / "annotations/instances_train.json").ignored == ()
+
+
+def test_numbers_may_be_written_as_text(make_coco: MakeCoco, boxes_of: BoxesOf) -> None:
+    texts = {"id": "7", "image_id": "1", "category_id": str(BOX["category_id"]), "iscrowd": "1", "area": "20.5"}
+    boxes = [
+        {**BOX, **texts, "bbox": ["4", 5, "10.5", "1e1"]},
+        {**BOX, "id": 8},
+        {**BOX, "id": 9, "bbox": [1, 1, "inf", 1]},
+    ]
+    index = read(make_coco(boxes, [{"id": "1", "file_name": "1.jpg", "width": "30", "height": "40"}]))
+    assert boxes_of(index, "train2017/1.jpg") == [("cat", 4, 5, 14.5, 15), ("cat", 4, 5, 15, 16)]
+    assert isinstance(index.annotations, Objects)
+    assert (index.annotations.crowd.tolist(), index.annotations.areas.tolist()[0]) == ([True, False], 20.5)
+    file = "annotations/instances_train2017.json"
+    assert f"{file}: numbers are written as text ('30'); they are read as numbers." in index.notes
+    left_out, size = sorted(index.faults.lines)
+    assert left_out.endswith("annotation 9 is left out: expected four numbers as its bbox, got [1, 1, 'inf', 1].")
+    assert "is given as 30 x 40" in size
 
 
 def test_a_wrong_size(make_coco: MakeCoco, boxes_of: BoxesOf) -> None:

@@ -66,6 +66,21 @@ def test_of_annotations_without_ids_each_keeps_its_own(rich: Path, tmp_path: Pat
     assert [row["id"] for row in new] == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_a_picture_in_two_files_is_as_the_one_says_that_counts(tmp_path: Path) -> None:
+    data = sound.coco(tmp_path / "set", lambda table: table["images"].append({"id": 99, "file_name": "../val/1.png"}))
+    coco.write(read(data), tmp_path / "new")
+    assert [row["id"] for row in table_of(tmp_path / "new", "val")["images"]] == [1, 2]
+
+
+def test_ids_that_are_text_are_found_again(rich: Path, tmp_path: Path) -> None:
+    table = table_of(rich)
+    for row in table["annotations"]:
+        row |= {"id": str(row["id"]), "image_id": str(row["image_id"])}
+    (rich / "annotations/instances_train.json").write_text(json.dumps(table))
+    assert coco.write(read(rich), tmp_path / "new") == ()
+    assert [row["keypoints"][0] for row in table_of(tmp_path / "new")["annotations"]] == [0, 2, 3, 4, 5, 6, 7]
+
+
 def test_where_splits_are_others_ids_are_numbered_anew(rich: Path, tmp_path: Path) -> None:
     index = read(rich)
     some = only(index, np.array([0, 5])).divided({"test": np.array([0, 1])})
