@@ -415,6 +415,20 @@ def masked(values: np.ndarray, name: str = MASK) -> Change:
     return lambda root: sound.mask(root / name, values)
 
 
+def mask_lists(root: Path) -> None:
+    """The splits are lists, with and without endings; the first picture of train is in test too."""
+    for folder in ("images", "masks"):
+        for number, file in enumerate(sorted((root / folder).glob("*/*.png")), start=1):
+            file.rename(root / folder / f"{number}.png")
+        for split in ("train", "val", "test"):
+            (root / folder / split).rmdir()
+    each(
+        write("splits/train.txt", "1\n2\n3\n"),
+        write("splits/val.txt", "4\n5\n"),
+        write("splits/test.txt", "6\n1.png\n7\n8\n"),
+    )(root)
+
+
 MASK_FOLDER = (
     fault("mask folder", "no mask", remove(MASK), "missing mask", "images/train/1.png"),
     fault("mask folder", "a mask without a picture", remove("images/train/1.png"), "missing picture", MASK),
@@ -429,6 +443,7 @@ MASK_FOLDER = (
     fault("mask folder", "one class only", masked(np.zeros((HEIGHT, WIDTH))), "one-class mask", MASK, "ground"),
     fault("mask folder", "a corrupt picture", cut("images/train/1.png"), "corrupt picture", "images/train/1.png"),
     fault("mask folder", "a picture in two splits", each(copy("images/train/1.png", "images/val/1.png")), "leak", "images/train/1.png", "images/val/1.png"),
+    fault("mask folder", "a picture in the lists of two splits", mask_lists, "listed twice", "splits/test.txt line 2: images/1.png is in splits/train.txt line 1 too; it stays in test"),
     fault("mask folder", "the same picture with other masks", copy("images/train/1.png", "images/train/2.png"), "contradiction", "images/train/1.png", "images/train/2.png"),
     fault("mask folder", "two files that name classes", each(write("a.yaml", "names: [a, b]\n"), write("b.yaml", "names: [c, d]\n")), "unreadable data", "a.yaml, b.yaml", owner="which names are right"),
     fault("mask folder", "a file that names no classes", write("classes.txt", "\n"), "unreadable data", "classes.txt names no classes", owner="the names"),

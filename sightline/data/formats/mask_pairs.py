@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +22,7 @@ from sightline.data.formats.pictures import (
     split_of,
     text_of,
 )
-from sightline.data.index import SPLIT_ALIASES
-from sightline.errors import DataError
+from sightline.data.index import SPLIT_ALIASES, SPLITS
 
 IMAGES = ("images", "image", "imgs", "img", "jpegimages")
 MASKS = ("masks", "mask", "semantic_masks", "labels", "label", "annotations", "annotation", "gt", "segmentationclass")
@@ -108,22 +107,22 @@ class Pairs:
     """Masks without a picture, and the other way round."""
 
     def read(self, every: list[Folders]) -> None:
-        """Take all pictures that have masks; raises `DataError` for lists that contradict each other."""
+        """Take all pictures that have masks."""
         lists = {} if any(folders.split for folders in every) else self._read_lists()
         for folders in every:
             self.used |= {
                 self.root / below(path, self.root).split("/")[0] for path in (folders.pictures, folders.masks)
             }
             self._take(folders, lists)
-        for line, place in lists.values():
-            self.found.add(
-                "missing picture", f"{place}: there is no picture {line} in {below(every[0].pictures, self.root)}."
-            )
+        folder = below(every[0].pictures, self.root)
+        for name, places in lists.items():
+            for place in places:
+                self.found.add("missing picture", f"{place}: there is no picture {name} in {folder}.")
         unused = [entry.name for entry in entries(self.root) if Path(entry.path) not in self.used]
         if not every[0].side_by_side or every[0].pictures != self.root:
             self.ignored += [f"{name}: it lies beside the pictures and masks" for name in unused]
 
-    def _take(self, folders: Folders, lists: dict[str, tuple[str, str]]) -> None:
+    def _take(self, folders: Folders, lists: dict[str, list[str]]) -> None:
         """`lists` loses the lines whose pictures are found."""
         pictures, masks = self._found(folders)
         shown = below(folders.masks, self.root)
@@ -132,7 +131,8 @@ class Pairs:
             split, place = folders.split, ""
             if divided:
                 names = (key, picture.name, below(picture, folders.pictures), below(picture, self.root))
-                split, place = next((lists.pop(composed(name)) for name in names if composed(name) in lists), ("", ""))
+                places = [place for name in names for place in lists.pop(composed(name), ())]
+                place = self._that_counts(places, names[-1])
                 split = _list_split(place)
             mask = next((masks.pop(name) for name in _wanted(key) if name in masks), None)
             if mask is not None:
@@ -186,9 +186,22 @@ class Pairs:
                 )
         return named
 
-    def _read_lists(self) -> dict[str, tuple[str, str]]:
-        """What a line names, without and with its ending -> (the line, its place)."""
-        listed: dict[str, tuple[str, str]] = {}
+    def _that_counts(self, places: list[str], picture: str) -> str:
+        """Of the lines that name a picture, one of the last of train, val and test, the others being noted; nothing without a line.
+
+        Figures must not change, and training can do without.
+        """
+        places = sorted(places, key=lambda place: SPLITS.index(_list_split(place)))
+        for before, place in pairwise(places):
+            same = f"was listed before, in {before}"
+            stays = f"is in {before} too; it stays in {_list_split(places[-1])}"
+            twice = f"{place}: {picture} {same if _list_split(before) == _list_split(place) else stays}."
+            self.found.add("listed twice", twice, absent=False)
+        return places[-1] if places else ""
+
+    def _read_lists(self) -> dict[str, list[str]]:
+        """What a line names, without or with its ending -> the places of such lines."""
+        listed: dict[str, list[str]] = {}
         for folder in (self.root / name for name in _LISTS):
             for _, file in split_lists(folder):
                 self.used.add(self.root / below(file, self.root).split("/")[0])
@@ -197,18 +210,14 @@ class Pairs:
                 return listed
         return {}
 
-    def _read_list(self, file: Path, listed: dict[str, tuple[str, str]]) -> None:
+    def _read_list(self, file: Path, listed: dict[str, list[str]]) -> None:
         for number, line in enumerate(text_of(file).splitlines(), start=1):
             name = composed(line.strip().replace("\\", "/"))
             if not name:
                 continue
             if any(is_picture(part) for part in name.split()[1:]):  # the mask's path follows
                 name = name.split()[0]
-            place = f"{below(file, self.root)} line {number}"
-            before = listed.get(name)
-            if before and _list_split(before[1]) != _list_split(place):
-                raise DataError(f"{name} is in two splits: {before[1]} and {place}. A picture may be in one only.")
-            listed.setdefault(name, (name, place))
+            listed.setdefault(name, []).append(f"{below(file, self.root)} line {number}")
 
 
 def _pair(split: str, folder: Path) -> Folders | None:

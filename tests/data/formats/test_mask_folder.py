@@ -117,8 +117,16 @@ def test_lists_that_are_wrong(make_folder: MakeFolder) -> None:
         "splits/train.txt line 3: there is no picture 3 in images.",
     )
     (folder / "splits/val.txt").write_text("1\n")
-    with pytest.raises(DataError, match=r"1 is in two splits: splits/train\.txt line 1 and splits/val\.txt line 1"):
-        read(folder)
+    index = read(folder)
+    assert {split: len(held) for split, held in index.splits.items()} == {"val": 1}
+    assert (
+        "splits/val.txt line 1: images/1.jpg is in splits/train.txt line 1 too; it stays in val." in index.faults.lines
+    )
+    (folder / "splits/val.txt").write_text("1.jpg\nimages/1.jpg\n")
+    assert read(folder).faults.lines[:2] == (
+        "splits/val.txt line 1: images/1.jpg is in splits/train.txt line 1 too; it stays in val.",
+        "splits/val.txt line 2: images/1.jpg was listed before, in splits/val.txt line 1.",
+    )
 
 
 def test_what_has_no_partner_is_named(make_folder: MakeFolder) -> None:
