@@ -118,7 +118,7 @@ def test_lists_that_are_wrong(make_folder: MakeFolder) -> None:
     )
     (folder / "splits/val.txt").write_text("1\n")
     index = read(folder)
-    assert {split: len(held) for split, held in index.splits.items()} == {"val": 1}
+    assert {split: len(held) for split, held in index.splits.items()} == {"train": 0, "val": 1}
     assert (
         "splits/val.txt line 1: images/1.jpg is in splits/train.txt line 1 too; it stays in val." in index.faults.lines
     )
