@@ -179,7 +179,7 @@ Annotations = ClassLabels | Objects | Masks
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """Where the M objects of a data set are in its files.
+    """Where the M objects of a data set are in its files, or the N pictures that have a class each.
 
     >>> Places(("a.xml",), np.array([7])).of(0, 0), Places(("a.json",), np.array([7]), np.array([True])).of(0, 0)
     ('a.xml line 7', 'a.json: annotation 7')

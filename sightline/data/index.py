@@ -113,7 +113,7 @@ class Index:
     faults: AnnotationFaults = NO_FAULTS
     """What is wrong with the annotations; `faults.require_few` stops when it is too much."""
     places: Places | None = None
-    """Where the objects are in the files, where the format says so."""
+    """Where the objects, or the pictures with a class each, are in the files, where the format says so."""
     unread: tuple[str, ...] = ()
     """What is said of the pictures besides and not read, so that no copy has it: "keypoints of 12 annotations"."""
 

@@ -29,6 +29,7 @@ def only(index: Index, positions: Positions) -> Index:
     match index.annotations:
         case ClassLabels(labels):
             annotations: ClassLabels | Objects | Masks = ClassLabels(labels[positions])
+            rows = positions
         case Objects() as objects:
             rows = objects.rows_of(positions)
             counts = np.diff(objects.offsets)[positions]
@@ -40,12 +41,12 @@ def only(index: Index, positions: Positions) -> Index:
                 difficult=objects.difficult[rows],
                 areas=objects.areas[rows],
             )
-            if places is not None:
-                files = tuple(places.files[position] for position in positions.tolist())
-                known = None if places.known is None else places.known[rows]
-                places = Places(files, places.numbers[rows], known)
         case Masks() as masks:
             annotations = replace(masks, source=_some_masks(masks.source, positions), closeness=None)
+            rows = np.empty(0, np.int64)
+    if places is not None:
+        files = tuple(places.files[position] for position in positions.tolist())
+        places = Places(files, places.numbers[rows], None if places.known is None else places.known[rows])
     return Index(
         source=_some_pictures(index.source, positions),
         annotations=annotations,

@@ -76,21 +76,17 @@ def read_rows(path: Path, most: int | None = None) -> Table:
     if not path.is_file():
         raise DataError(f"{path} is not a file. A table with the columns path,label[,split] was expected.")
     table = Table(path)
-    text = _text(table)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(_SEPARATORS, key=first.count)
-    lines = _records(path, text, separator)
-    header = [name.strip() for name in next(lines, (1, []))[1]]
+    separator, header, lines = _opened(table)
     at = _columns(path, header)
     if separator != ",":
         table.notes.append(f"{path.name}: it is separated by {_SEPARATORS[separator]}.")
     taken = [f"{header[column]} for the {name}" for name, column in at.items() if header[column] != name]
     if taken:
         table.notes.append(f"{path.name}: the column {' and '.join(taken)} is taken.")
-    places = [place for place in range(len(header)) if place not in at.values()]
-    table.further = [header[place] or f"number {place + 1} without a name" for place in places]
-    if table.further:
-        columns = f"column {table.further[0]} is" if len(places) == 1 else f"columns {', '.join(table.further)} are"
+    further = _further(header, at)
+    table.further = [header[column] or f"number {column + 1} without a name" for column in further]
+    if further:
+        columns = f"column {table.further[0]} is" if len(further) == 1 else f"columns {', '.join(table.further)} are"
         table.notes.append(f"{path.name}: the {columns} not used.")
     for line, fields in islice(lines, most):
         _add_row(table, line, fields, len(header), at)
@@ -100,6 +96,27 @@ def read_rows(path: Path, most: int | None = None) -> Table:
     if "split" in at and 0 < unsplit < len(table.rows):
         table.notes.append(f"{path.name}: {unsplit} of {len(table.rows)} rows have no split, and are in none.")
     return table
+
+
+def further_fields(path: Path) -> tuple[list[str], dict[int, list[str]]]:
+    """The names of the columns that are not read, and what is in them in each line; of a table that was read before."""
+    _, header, lines = _opened(Table(path))
+    further = _further(header, _columns(path, header))
+    held = {line: [fields[column] for column in further] for line, fields in lines if len(fields) == len(header)}
+    return [header[column] for column in further], held
+
+
+def _opened(table: Table) -> tuple[str, list[str], Iterator[tuple[int, list[str]]]]:
+    """The separator, the names of the columns, and the rows that follow, each with its line."""
+    text = _text(table)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(_SEPARATORS, key=first.count)
+    lines = _records(table.path, text, separator)
+    return separator, [name.strip() for name in next(lines, (1, []))[1]], lines
+
+
+def _further(header: list[str], at: dict[str, int]) -> list[int]:
+    return [column for column in range(len(header)) if column not in at.values()]
 
 
 def _text(table: Table) -> str:

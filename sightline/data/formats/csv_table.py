@@ -12,11 +12,12 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from sightline.data.annotations import ClassLabels
+from sightline.data.annotations import ClassLabels, Places
 from sightline.data.formats.copying import (
     Copies,
     numbered_anew,
@@ -25,7 +26,7 @@ from sightline.data.formats.copying import (
     unwritten,
     written_splits,
 )
-from sightline.data.formats.csv_rows import COLUMNS, Table, read_rows
+from sightline.data.formats.csv_rows import COLUMNS, Table, further_fields, read_rows
 from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import Index, natural_order
 from sightline.data.sources import FileSource
@@ -83,6 +84,7 @@ def read(path: Path) -> Index:
         format=NAME,
         notes=tuple(table.notes),
         faults=table.found.of(len(rows)),
+        places=Places((path.resolve().name,) * len(rows), np.array([row.line for row in rows], np.int64)),
         unread=(f"what is in the columns {', '.join(table.further)}",) if table.further else (),
     )
 
@@ -90,8 +92,8 @@ def read(path: Path) -> Index:
 def write(index: Index, path: Path) -> tuple[str, ...]:
     """Write an index as the table `path`, a new file that ends in .csv; what the format cannot hold, one text each.
 
-    Files stay where they are. Other pictures become PNG files in a folder beside the table, which has its name without the ending.
-    Raises `DataError` for pictures with boxes or masks.
+    Files stay where they are. Other pictures become PNG files in a folder beside the table, which has its name without the ending. A table
+    that was read from another has its other columns too. Raises `DataError` for pictures with boxes or masks.
     """
     if not isinstance(index.annotations, ClassLabels):
         raise DataError(f"A table has one class for each picture, and this data set ({index.format}) has none.")
@@ -102,6 +104,9 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
     require_plain_names(index)
     folder = path.resolve().parent
     names: dict[int, str] = {}
+    further = _further(index)
+    if further:
+        index = replace(index, unread=())
     if isinstance(index.source, FileSource):
         for held in written_splits(index).values():
             names.update((position, _relative(index.source.path(position), folder)) for position in held.tolist())
@@ -119,17 +124,27 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
             *copies.lost(),
             f"The pictures are no files: they are written as PNG into {pictures.name}/, beside the table.",
         ]
-    write_rows(index, path, names)
+    write_rows(index, path, names, *further)
     return (*lost, *numbered_anew(index))
 
 
-def write_rows(index: Index, path: Path, names: Mapping[int, str]) -> Path:
-    """Write the annotations, in one line each, and splits of the pictures at the given positions of an index, under those names."""
+def write_rows(
+    index: Index,
+    path: Path,
+    names: Mapping[int, str],
+    further: Sequence[str] = (),
+    fields: Mapping[int, Sequence[str]] | None = None,
+) -> Path:
+    """Write the annotations, in one line each, and splits of the pictures at the given positions of an index, under those names.
+
+    `further` columns follow, with the `fields` of each position.
+    """
     split_of = {position: split for split, held in index.splits.items() for position in held.tolist()}
     columns = COLUMNS if index.splits else COLUMNS[:2]
     summary = index.annotations.summary
-    rows = ((name, summary(at, index.class_names), split_of.get(at, "")) for at, name in names.items())
-    write_atomic(path, text_of_rows([columns, *(row[: len(columns)] for row in rows)]).encode())
+    rows = ((at, (name, summary(at, index.class_names), split_of.get(at, ""))) for at, name in names.items())
+    held = ((*row[: len(columns)], *(fields[at] if fields else ())) for at, row in rows)
+    write_atomic(path, text_of_rows([(*columns, *further), *held]).encode())
     return path
 
 
@@ -164,6 +179,15 @@ def _tables(folder: Path) -> list[Table]:
         if any(os.path.isfile(folder / row.path) for row in rows):  # noqa: PTH113 - raises for nothing
             tables.append(table)
     return tables
+
+
+def _further(index: Index) -> tuple[Sequence[str], Mapping[int, Sequence[str]]] | tuple[()]:
+    """The columns that are not read of the table that an index was read from, with the fields of each position; nothing for others."""
+    places = index.places if index.format == NAME and len(index) else None
+    if places is None or not isinstance(index.source, FileSource):
+        return ()
+    columns, fields = further_fields(index.source.root / places.files[0])
+    return columns, {at: fields[line] for at, line in enumerate(places.numbers.tolist())}
 
 
 def _leave_out_missing(table: Table) -> None:

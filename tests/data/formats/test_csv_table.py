@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sightline.data.formats import csv_table, read
 from sightline.data.formats.csv_rows import read_rows
 from sightline.data.index import Index
+from sightline.data.subset import only
 from sightline.errors import DataError
 
 MakeFolder = Callable[..., Path]
@@ -170,3 +173,20 @@ def test_names_with_any_line_break_come_back(tmp_path: Path) -> None:
     rows = read_rows(tmp_path / "table.csv").rows
     assert [row.path for row in rows] == names
     assert [row.line for row in rows][:2] == [2, 4], "a lone \\r begins a line for all readers"
+
+
+def test_a_copy_keeps_the_other_columns_of_the_rows_that_stay(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    rows = ["age;image;patient;class;split;", "3;1.png;p 1;cat;train;x", "", "4;5.png;p5;cat;train;y"]
+    rows += ['5;2.png;"a, b";dog;val;', "6;3.png;p3;dog;train;z", "7;4.png;p4;cat;train;", "8;4.png;p4"]
+    (tmp_path / "old.csv").write_text("\n".join(rows))
+    index = csv_table.read(tmp_path / "old.csv")
+    assert index.unread == ("what is in the columns age, patient, number 6 without a name",)
+    assert csv_table.write(only(index, np.array([0, 1, 3])), tmp_path / "new.csv") == ()
+    assert (tmp_path / "new.csv").read_text().splitlines() == [
+        "path,label,split,age,patient,",
+        "1.png,cat,train,3,p 1,x",
+        "4.png,cat,train,7,p4,",
+        '2.png,dog,val,5,"a, b",',
+    ]

@@ -82,7 +82,7 @@ SAID: dict[str, tuple[Callable[[Path], Path], set[str]]] = {
     "csv": (table, {"what is in the columns patient, number 5 without a name"}),
     "parquet": (parquet, {"what is in the columns patient"}),
 }
-KEPT = ("coco",)
+KEPT = ("coco", "csv")
 """Formats that keep it in a copy of the same format."""
 
 
