@@ -26,7 +26,7 @@ from PIL import Image
 from sightline.data.formats.copying import Copies, require_new, require_plain_names
 from sightline.data.formats.mask_classes import classes_of
 from sightline.data.formats.mask_pairs import Pairs, belongs_together, folders_of
-from sightline.data.formats.pictures import folders_in
+from sightline.data.formats.pictures import folders_in, voc_roots
 from sightline.data.formats.yolo_config import ENDINGS, is_config
 from sightline.data.index import Index
 from sightline.data.mask_files import MaskFiles
@@ -45,11 +45,7 @@ def recognises(path: Path) -> bool:
     """Whether `path` is a folder of pictures and masks that belong together, or a YAML file in one that describes no boxes."""
     if path.is_file():
         return path.suffix.lower() in ENDINGS and not is_config(path) and recognises(path.parent)
-    if (
-        not path.is_dir() or {"jpegimages", "annotations"} <= folders_in(path).keys()
-    ):  # VOC as it is handed out has both
-        return False
-    return any(belongs_together(folders) for folders in folders_of(path))
+    return bool(_roots(path))
 
 
 def read(path: Path) -> Index:
@@ -58,7 +54,10 @@ def read(path: Path) -> Index:
     Which values a mask holds is looked at by a check before training, but for masks whose classes no file names.
     """
     config = path if path.is_file() else None
-    root = (path.parent if config else path).resolve()
+    roots = [path.parent] if config else _roots(path) or [path]
+    if len(roots) > 1:
+        raise DataError(f"{path} holds several data sets: {', '.join(map(str, roots))}. Give the path of one.")
+    root = roots[0].resolve()
     every = folders_of(root) if root.is_dir() and (config is None or path.suffix.lower() in ENDINGS) else []
     if not every:
         raise DataError(
@@ -82,6 +81,15 @@ def read(path: Path) -> Index:
         ),
         faults=pairs.found.of(len(pairs.pictures)),
     )
+
+
+def _roots(path: Path) -> list[Path]:
+    """The folders whose pictures and masks belong together: `path`, or else those of VOC's years below it."""
+    voc = [root for root in voc_roots(path) if {"jpegimages", "segmentationclass"} <= folders_in(root).keys()]
+    for roots in [path] * path.is_dir(), voc:
+        if fitting := [root for root in roots if any(map(belongs_together, folders_of(root)))]:
+            return fitting
+    return []
 
 
 def write(index: Index, path: Path) -> tuple[str, ...]:

@@ -224,12 +224,17 @@ def _pair(split: str, folder: Path) -> Folders | None:
     """Folders of pictures and masks in a folder, or the folder itself where they lie side by side."""
     inside = folders_in(folder)
     pictures = next((inside[name] for name in IMAGES if name in inside), None)
-    masks = (inside[name] for name in MASKS if name in inside)
+    masks = (_masks_in(inside[name]) for name in MASKS if name in inside)
     held = next((path for path in masks if any(True for _ in pictures_below(path))), None) if pictures else None
     if pictures and held:
         return Folders(split, pictures, held)
     stems = {_key(path, folder) for path in _pictures_in(folder)}
     return Folders(split, folder, folder) if any(_picture_of(stem) in stems for stem in stems) else None
+
+
+def _masks_in(folder: Path) -> Path:
+    """The folder of masks in one of annotations of several kinds, such as annotations/trimaps beside annotations/xmls; else itself."""
+    return next((inner for name, inner in folders_in(folder).items() if name in (*MASKS, "trimaps")), folder)
 
 
 def _pictures_in(folder: Path) -> Iterator[Path]:

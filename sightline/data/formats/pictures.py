@@ -119,6 +119,15 @@ def folders_in(folder: Path) -> dict[str, Path]:
     return {name.lower(): folder / name for name in names}
 
 
+def voc_roots(path: Path) -> list[Path]:
+    """The folders in which VOC's folders may lie: `path`, and those of the years below it."""
+    if not path.is_dir():
+        return []
+    devkit = folders_in(path).get("vocdevkit", path)
+    years = [folder for name, folder in folders_in(devkit).items() if name.startswith("voc")]
+    return [path, *years] if devkit == path else [path, *years, devkit]
+
+
 def pictures_below(folder: Path) -> Iterator[Path]:
     """Every picture in a folder and the folders in it, in natural order; links to folders are not followed."""
     for entry in entries(folder):

@@ -38,6 +38,7 @@ from sightline.data.formats.pictures import (
     split_of,
     start_of,
     text_of,
+    voc_roots,
 )
 from sightline.data.formats.voc_xml import SIDES, BrokenError, Reader, said_besides, written
 from sightline.data.index import Index, natural_order
@@ -67,12 +68,12 @@ class _Place(NamedTuple):
 
 def recognises(path: Path) -> bool:
     """Whether `path` is a folder with annotations in XML where VOC and its relatives have them."""
-    return any(any(_places(root)) for root in _roots(path))
+    return any(any(_places(root)) for root in voc_roots(path))
 
 
 def read(path: Path) -> Index:
     """The data set in the folder `path`; raises `DataError`. What is wrong with single files and boxes is in its `faults`."""
-    roots = [root for root in _roots(path) if any(_places(root))]
+    roots = [root for root in voc_roots(path) if any(_places(root))]
     if len(roots) != 1:
         many = f"holds several data sets: {', '.join(map(str, roots))}. Give the path of one."
         none = "holds no VOC data set: expected Annotations/*.xml and JPEGImages, or XML files beside the pictures."
@@ -157,15 +158,6 @@ def _edges(raw: Floats) -> Floats:
     points = (raw[:, :2] == raw[:, 2:]).all(1)
     edges[points] = raw[points]
     return edges
-
-
-def _roots(path: Path) -> list[Path]:
-    """The folders that hold annotations: `path`, or those of the years below it."""
-    if not path.is_dir():
-        return []
-    devkit = folders_in(path).get("vocdevkit", path)
-    years = [folder for name, folder in folders_in(devkit).items() if name.startswith("voc")]
-    return [path, *years] if devkit == path else [path, *years, devkit]
 
 
 def _places(root: Path) -> Iterator[_Place]:

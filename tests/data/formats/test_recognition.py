@@ -50,7 +50,7 @@ VOC_XML = "<annotation><filename>none.jpg</filename></annotation>"
 
 
 def test_formats_of_boxes_come_before_folders_of_classes(make_folder: MakeFolder) -> None:
-    folder = make_folder("JPEGImages/1.jpg", "SegmentationClass/1.png", "Annotations/1.xml")
+    folder = make_folder("JPEGImages/1.jpg", "Annotations/1.xml")
     assert voc.recognises(folder)  # by the names of its folders
     (folder / "Annotations").rename(folder / "labels")
     assert not voc.recognises(folder)
@@ -378,3 +378,38 @@ def test_a_table_beside_class_folders_is_asked_about(make_folder: MakeFolder, ab
     # The table of splits that `sightline split` writes says what the folders say.
     (folder / "train.csv").write_text(rows.replace(",x", ",part 1").replace(",y", ",part 2"))
     assert recognised(folder) == "image folder"
+
+
+@pytest.mark.parametrize("above", ["", "VOCdevkit/VOC2007/"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        (
+            "JPEGImages/1.jpg",
+            "JPEGImages/2.jpg",
+            "Annotations/1.xml",
+            "SegmentationClass/1.png",
+            "SegmentationObject/1.png",
+        ),
+        ("images/1.jpg", "images/2.jpg", "annotations/xmls/1.xml", "annotations/trimaps/1.png"),
+    ],
+)
+def test_voc_with_boxes_and_masks_is_asked_about(make_folder: MakeFolder, above: str, names: tuple[str, ...]) -> None:
+    folder = make_folder(*(above + name for name in names))
+    (folder / above / names[2]).write_text(VOC_XML)
+    if names[0].startswith("images"):
+        folder = folder / above
+    both = r"as voc \(detection\) and as mask folder \(segmentation\)\. Say which with --format voc or --format 'mask"
+    with pytest.raises(ConfigError, match=both):
+        read(folder)
+    assert recognised(folder, "detection") == "voc"
+    index = read(folder, task="segmentation")
+    assert (index.format, len(index)) == ("mask folder", 1)
+
+
+def test_masks_of_several_years_of_voc_are_named(make_folder: MakeFolder) -> None:
+    years = [f"VOCdevkit/VOC{year}" for year in (2007, 2012)]
+    folder = make_folder(*(f"{year}/{name}/1.png" for year in years for name in ("JPEGImages", "SegmentationClass")))
+    with pytest.raises(DataError, match=rf"holds several data sets: {folder}/{years[0]}, {folder}/{years[1]}\. Give"):
+        read(folder)
+    assert len(read(folder / years[0])) == 1
