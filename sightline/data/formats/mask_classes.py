@@ -4,6 +4,7 @@ Looked for beside the folders of pictures and masks, in this order:
 
     *.csv          with the columns name,r,g,b (0..255): the class of each colour; one called ignore or void is not a class
     *.yaml, *.yml  `names` (or `classes`): [background, nucleus] or {0: background, 7: road}; `ignore: 255` where that is so
+    _classes.csv   with the columns Pixel Value and Class, as Roboflow writes it, here or in the folders of the splits
     classes.txt    one name a line, for the values 0, 1, ...; also labels.txt and names.txt
 
 Without a file the values are the names. The value 255 is ignored, but for masks that hold 0 and 255 only: these are two classes. So are
@@ -31,6 +32,7 @@ from sightline.structures import IGNORED
 
 NAME_LISTS = ("classes.txt", "labels.txt", "names.txt")
 COLUMNS = ("name", "r", "g", "b")
+_VALUES = "_classes.csv"
 BINARY = ("background", "foreground")
 _NO_CLASS = ("ignore", "ignored", "void")
 _WHITE = (IGNORED, 2**16 - 1)
@@ -212,10 +214,33 @@ def _named(root: Path, config: Path | None) -> tuple[Path | None, dict[int, str]
         raise DataError(
             f"{root} holds several files that name classes: {', '.join(f.name for f in own)}. Give the path of one."
         )
+    own = own or _of_values(root)
     for file, (names, ignored) in own.items():
         return file, names, ignored
     texts = [root / name for name in NAME_LISTS if (root / name).is_file()]
     return (texts[0], dict(enumerate(pictures.required_names(texts[0]))), None) if texts else (None, {}, None)
+
+
+def _of_values(root: Path) -> dict[Path, tuple[dict[int, str], int | None]]:
+    """The first table of values and the names that it gives; raises `DataError` where that of another split has others."""
+    found: dict[Path, tuple[dict[int, str], int | None]] = {}
+    splits = (folder for name, folder in pictures.folders_in(root).items() if pictures.split_of(name))
+    for file in (folder / _VALUES for folder in (root, *splits)):
+        header, *lines = _lines(file) if file.is_file() else [[]]
+        if [column.strip().lower() for column in header] != ["pixel value", "class"]:
+            continue
+        names: dict[int, str] = {}
+        for number, line in enumerate(lines, start=2):
+            value, name = (field.strip() for field in line) if len(line) == 2 else ("", "")
+            if line and (not value.isdecimal() or not name or int(value) in names):
+                raise DataError(f"{file} line {number}: expected a new value and a name, got {','.join(line)!r}.")
+            names |= {int(value): name} if line else {}
+        first = next(iter(found), file)
+        if found.setdefault(first, (names, None)) != (names, None):
+            raise DataError(
+                f"{file} names other classes than {first}. Make them the same: a value can have one name only."
+            )
+    return found
 
 
 def _may_name(file: Path) -> bool:

@@ -5,7 +5,8 @@
     DATA/labels/train/1.txt       its path with `labels` for the last `images`; without such a folder it lies beside the picture
 
 Without a YAML file the splits are folders named so, or the lists train.txt, val.txt, test.txt, and the class names are in classes.txt or
-in a file that ends in .names; without these, classes are called by their numbers. A picture without a label file is one without objects.
+in a file that ends in .names, or in a classes.txt beside the label files; without these, classes are called by their numbers. A picture
+without a label file is one without objects.
 Lines that begin with # are comments.
 
 A line with three points or more instead, as for outlines, becomes the box around them. Shares refer to the upright picture, whose
@@ -137,9 +138,35 @@ def _config(path: Path) -> Config:
         raise DataError(f"{path} holds several descriptions of a YOLO data set: {names}. Give the path of one.")
     if files:
         return read_config(files[0])
-    lists = [path / "classes.txt", path / "labels" / "classes.txt", *sorted(path.glob("*.names"))]
-    there = [file for file in lists if file.is_file()]
-    return Config(path.resolve(), names=dict(enumerate(required_names(there[0]))) if there else None)
+    return Config(path.resolve(), names=_listed_names(path.resolve()))
+
+
+def _listed_names(root: Path) -> dict[int, str] | None:
+    """Class number -> name, from the text files that name them; raises `DataError` where those of two folders differ."""
+    lists = [root / "classes.txt", root / "labels" / "classes.txt", *sorted(root.glob("*.names"))]
+    there = [file for file in lists if file.is_file()][:1] or _beside_labels(root)
+    names = {file: required_names(file) for file in there}
+    most = max(names.values(), key=len, default=())
+    for file, own in names.items():
+        if (
+            own != most[: len(own)]
+        ):  # a list that goes on longer is of later: programs add the classes as they are drawn
+            number = next(number for number, name in enumerate(own) if name != most[number])
+            other = next(other for other in names if names[other] == most)
+            raise DataError(
+                f"{file} line {number + 1}: the class {number} is called {own[number]!r} here, and {most[number]!r} in {other}. "
+                f"Which is right cannot be told: put one list for all label files into {root / 'classes.txt'}, once their numbers agree."
+            )
+    return dict(enumerate(most)) or None
+
+
+def _beside_labels(root: Path) -> list[Path]:
+    """The files classes.txt that lie beside label files or pictures, or the folders of both, as LabelImg writes them."""
+    folders: dict[Path, None] = {}
+    for source in (source for held in _sources(root).values() for source in held if source.is_dir()):
+        near = (label_file(source / "1.jpg", root).parent, source, source.parent)
+        folders |= dict.fromkeys(folder for folder in near if folder.is_relative_to(root))
+    return [folder / "classes.txt" for folder in folders if (folder / "classes.txt").is_file()]
 
 
 def _sources(root: Path) -> dict[str, list[Path]]:

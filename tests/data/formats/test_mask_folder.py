@@ -254,11 +254,32 @@ def test_a_table_beside_numbers(make_masks: Callable[..., Path]) -> None:
     assert "their values are taken as the numbers of its rows, from 0" in index.notes[1]
 
 
+ROBOFLOW = "Pixel Value, Class\n0, background\n1, cat\n2, dog\n"
+
+
+def test_a_table_of_values(make_masks: Callable[..., Path]) -> None:
+    index = read(make_masks([0, 2, 1], [0, 0, 1], _classes__csv=ROBOFLOW))
+    assert (index.class_names, index.notes, index.ignored) == (("background", "cat", "dog"), (), ())
+
+
+def test_tables_of_values_in_the_folders_of_splits(make_folder: MakeFolder) -> None:
+    folder = make_folder("train/1.jpg", "train/1_mask.png", "valid/2.jpg", "valid/2_mask.png")
+    for split in ("train", "valid"):
+        (folder / split / "_classes.csv").write_text(ROBOFLOW)
+    assert read(folder).class_names == ("background", "cat", "dog")
+    (folder / "valid/_classes.csv").write_text(ROBOFLOW.replace("dog", "cow"))
+    with pytest.raises(
+        DataError, match=r"valid/_classes\.csv names other classes than .*train/_classes\.csv\. Make them"
+    ):
+        read(folder)
+
+
 BAD: dict[str, tuple[list[object], dict[str, str], str]] = {
     "colours without a table": ([[(1, 2, 3)], [(9, 8, 7)]], {}, r"masks/0\.png: the mask has colours, \(1 2 3\).*2, are all like that"),
     "grey pictures": ([list(range(256)), [300]], {}, r"hold 256 different values \(0, 1, .*name the classes in classes\.txt"),
     "smooth edges": ([[0, 64, 128, 191, 255]], {}, r"hold 0, 255 and 3 values between them \(64, 128, 191\), .* name them in classes"),
     "from a JPEG": ([[0, 255], [0, 1, 2, 252, 255]], {}, r"hold 0, 255 and 3 values between them \(1, 2, 252\)"),
+    "a value twice": ([[0]], {"_classes__csv": ROBOFLOW.replace("2,", "1,")}, r"_classes\.csv line 4: expected a new value.*'1, dog'"),
     "too many names": ([[0]], {"classes__txt": "\n".join(map(str, range(300)))}, r"classes\.txt names 300 classes; masks can"),
     "two files": ([[0]], {"a__yaml": "names: [a]", "b__yml": "names: [b]"}, r"several files that name classes: a\.yaml, b\.yml"),
     "a row": ([[0]], {"classes__csv": "name,r,g,b\nroad,1,2,256\n"}, r"classes\.csv line 2: expected a name and three numbers"),

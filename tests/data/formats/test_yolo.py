@@ -185,6 +185,23 @@ def test_layouts_without_a_description(
     assert read(tmp_path).class_names[12] == "class 12"
 
 
+@pytest.mark.parametrize("folder", ["labels/{}", "images/{}", "{}/labels", "{}", "{}/images"])
+def test_class_names_may_lie_beside_the_labels(tmp_path: Path, make_picture: MakePicture, folder: str) -> None:
+    labels, pictures = (folder.replace(one, other) for one, other in (("images", "labels"), ("labels", "images")))
+    for split in ("train", "val"):
+        make_picture(tmp_path / pictures.format(split) / f"{split}.jpg")
+        write_text(tmp_path / labels.format(split) / f"{split}.txt", BOX)
+        write_text(tmp_path / folder.format(split) / "classes.txt", "cat\ndog\n" + "cow\n" * (split == "val"))
+    assert read(tmp_path).class_names == ("cat", "dog", "cow")
+    write_text(tmp_path / folder.format("val") / "classes.txt", "cat\ncow\n")
+    with pytest.raises(
+        DataError, match=r"classes\.txt line 2: the class 1 is called '(cow|dog)' here, and '(dog|cow)' in .*classes"
+    ):
+        read(tmp_path)
+    write_text(tmp_path / "classes.txt", "cat\nhen\n")
+    assert read(tmp_path).class_names == ("cat", "hen")
+
+
 @pytest.mark.parametrize(
     ("text", "faults"), [("\ufeff12 .25 .5 .1 .2", 0), ("# by hand\n\n12 .25 .5 .1 .2", 0), ("dog\n12 .25 .5 .1 .2", 1)]
 )
