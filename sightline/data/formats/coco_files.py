@@ -12,7 +12,10 @@ from sightline.data.index import SPLIT_ALIASES, SPLITS
 from sightline.errors import DataError
 
 _NAMED_SO = re.compile(r"instances.*\.json|.*annotations\.coco\.json", re.IGNORECASE)
-_OTHER_KINDS = ("captions", "panoptic", "stuff", "person_keypoints", "image_info")
+_WITH_BOXES = ("stuff", "person_keypoints")
+"""How files begin that have boxes, but are beside others with the same pictures."""
+_WITHOUT_BOXES = ("captions", "panoptic")
+_OTHER_KINDS = (*_WITH_BOXES, *_WITHOUT_BOXES, "image_info")
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:')
 _SNIFFED = 2**16
 _NAMED = 3
@@ -21,18 +24,25 @@ _SAMPLE = 50
 
 
 def candidates(root: Path) -> tuple[list[Path], list[Path]]:
-    """The files of the first place that has some, and the JSON files beside them that are not read."""
+    """The files of the first place that has some, and the JSON files beside them that are not read.
+
+    Files of other kinds are taken only where there are none of boxes alone, and those without boxes so that it is said what they are.
+    """
     inside = folders_in(root)
     splits = [folder for name, folder in inside.items() if split_of(name)]
     annotations = inside.get("annotations")
     places = [[annotations] if annotations else [], [root], splits, [folder / "annotations" for folder in splits]]
-    for folders in places:
-        there = sorted(file for folder in folders for file in folder.glob("*.json"))
+    in_places = [sorted(file for folder in folders for file in folder.glob("*.json")) for folders in places]
+    for there in in_places:
         usual = [file for file in there if _NAMED_SO.fullmatch(file.name)]
         chosen = usual or [file for file in there if not file.name.startswith(_OTHER_KINDS) and _looks_right(file)]
         if chosen:
             return chosen, [file for file in there if file not in chosen]
-    return [], []
+    for there in in_places:
+        chosen = [file for file in there if file.name.startswith(_WITH_BOXES) and _looks_right(file)]
+        if chosen:
+            return chosen, [file for file in there if file not in chosen]
+    return [file for file in in_places[0] if file.name.startswith(_WITHOUT_BOXES)][:1], []
 
 
 def files_of(path: Path) -> tuple[Path, list[Path], list[Path]]:
@@ -165,7 +175,7 @@ def _folders(file: Path, root: Path, split: str) -> Iterator[Path]:
     """Folders in which the pictures of a file may be, the likeliest first."""
     named = file.stem.partition("_")[2] or file.stem
     aliases = [alias for alias, meant in SPLIT_ALIASES.items() if meant == split]
-    for name in (named, *aliases):
+    for name in (named, file.stem.rpartition("_")[2], *aliases):
         yield from (root / name, root / "images" / name, root / name / "images", root / name / "data")
     for folder in (file.parent, *([file.parent.parent] if file.parent != root else []), root):
         yield from (folder, folder / "images", folder / "data", folder / "JPEGImages")

@@ -22,6 +22,10 @@ Id = int | float | str
 """Kinds of values that ids come as."""
 _SEVERAL = -1
 """In place of a position, for an id that is that of several pictures."""
+_LOOKED_AT = 100
+"""Annotations of a file, to tell of what kind they are."""
+_OTHER_KINDS = {"caption": "captions", "segments_info": "panoptic segments", "keypoints": "keypoints"}
+"""Key of annotations that need no boxes -> what a file of such holds."""
 _LONGEST = 2**31
 """Sides of pictures from here on say nothing."""
 
@@ -115,8 +119,9 @@ def _opened(
         content = _load(file, keep)
         if text := text_as_numbers(content):
             found.notes.append(f"{shown}: numbers are written as text ({text!r}); they are read as numbers.")
-        names = _categories(content, shown, categories, found)
         images = _table(content, "images", shown)
+        _require_objects(content, shown)
+        names = _categories(content, shown, categories, found)
         pictures = PictureFolder(file, found.root, split, images)
         if pictures.why_empty:
             empty.append(f"{shown} is left out: {pictures.why_empty}.")
@@ -194,6 +199,25 @@ def _table(content: dict[str, Any], key: str, file: str) -> list[Any]:
             f"{file}: expected a list {key!r} of a COCO data set, and it {got}. Export it again, with all of it."
         )
     return table
+
+
+def _require_objects(content: dict[str, Any], file: str) -> None:
+    """Raise `DataError` for a file of another kind: one without boxes or outlines, or that does not say which files the pictures are."""
+    first = content.get("annotations")
+    rows = [row for row in first[:_LOOKED_AT] if isinstance(row, dict)] if isinstance(first, list) else []
+    keys = {key for row in rows for key in row}
+    what = next((what for key, what in _OTHER_KINDS.items() if key in keys), "")
+    if what and not {"bbox", "segmentation"} & keys:
+        raise DataError(
+            f"{file} holds {what}, and no objects with boxes or outlines: expected annotations with category_id and bbox or segmentation. "
+            "Give the path of a file of objects, such as instances_train2017.json."
+        )
+    images = [row for row in content["images"] if isinstance(row, dict)]
+    if any("coco_url" in row for row in images) and not any("file_name" in row for row in images):
+        raise DataError(
+            f"{file} gives addresses of its pictures (coco_url), as LVIS does, and no names of files: expected a file_name for each. "
+            "Write the last two parts of the address there, such as train2017/000000000009.jpg."
+        )
 
 
 def _categories(

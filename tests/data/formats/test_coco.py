@@ -495,3 +495,42 @@ def test_boxes_in_other_coordinates_are_doubted_once_a_file(
     ]
     assert len(doubts) == bool(said)
     assert all(f"annotations/instances_train2017.json: {said}" in line for line in doubts)
+
+
+def test_a_file_of_another_name_is_recognised_by_what_it_holds(make_coco: MakeCoco) -> None:
+    folder = make_coco([{**BOX, "keypoints": [1, 2, 2], "num_keypoints": 1}])
+    annotations = folder / "annotations"
+    for name in ("person_keypoints_train2017.json", "stuff_train2017.json", "our_own_labels_train2017.json"):
+        next(annotations.iterdir()).rename(annotations / name)
+        assert read(folder).format == "coco", name
+        assert sizes(read(folder)) == {"train": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "holds"),
+    [
+        ("captions_train2017.json", {"caption": "a cat"}, "captions"),
+        (
+            "panoptic_train2017.json",
+            {"file_name": "1.png", "segments_info": [{"id": 1, "bbox": [1, 1, 2, 2]}]},
+            "panoptic",
+        ),
+        ("person_keypoints_train2017.json", {"category_id": 1, "keypoints": [1, 2, 2]}, "keypoints"),
+    ],
+)
+def test_files_without_boxes_say_what_they_are(make_coco: MakeCoco, name: str, row: dict[str, Any], holds: str) -> None:
+    folder = make_coco([{"id": 1, "image_id": 1, **row}], categories=[] if "caption" in row else None)
+    (folder / "annotations/instances_train2017.json").rename(folder / "annotations" / name)
+    expected = rf"{name} holds {holds}.*, and no objects with boxes or outlines: expected annotations with category_id"
+    for path in (folder, folder / "annotations" / name):
+        for task in (None, "segmentation"):
+            with pytest.raises(DataError, match=expected):
+                read(path, None if path == folder else "coco", task)
+
+
+def test_a_file_with_addresses_instead_of_names_says_so(make_coco: MakeCoco) -> None:
+    images = [{"id": 1, "coco_url": "http://images.cocodataset.org/train2017/1.jpg", "width": 40, "height": 30}]
+    with pytest.raises(
+        DataError, match=r"instances_train2017\.json gives addresses .*as LVIS does.*expected a file_name"
+    ):
+        read(make_coco([BOX], images))
