@@ -185,6 +185,7 @@ IMAGE_FOLDER = (
 
 CSV = (
     fault("csv", "a missing file", remove("train01.png"), "missing picture", "set.csv line 3", "train01.png"),
+    fault("csv", "a missing file, in a table of another machine", replaced("set.csv", "train01.png", "D:\\x\\train01.png"), "missing picture", "set.csv line 3", "D:\\x\\train01.png"),
     fault("csv", "a line twice", replaced("set.csv", "train01.png", "train00.png"), "listed twice", "set.csv line 3", "line 2"),
     fault("csv", "a picture in two lines with two splits", replaced("set.csv", "val00.png", "test01.png"), "listed twice", "set.csv line 15", "line 10", "stays in test"),
     fault("csv", "a picture in two lines with two labels", replaced("set.csv", "train10.png", "train01.png"), "bad entry", "set.csv line 6", "line 3", "as cat and not as dog"),
@@ -397,6 +398,7 @@ YOLO = (
     fault("yolo", "labels without a picture", copy(TXT, "labels/train/absent.txt"), "missing picture", "labels/train/absent.txt"),
     fault("yolo", "a picture without labels", remove(TXT), "no objects", "images/train/1.png"),
     fault("yolo", "a list with a missing picture", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/9.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "missing picture", "list.txt line 3", "9.png"),
+    fault("yolo", "a list of another machine with a missing picture", each(write("list.txt", "C:\\my\\images\\train\\1.png\nC:\\my\\images\\train\\9.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "missing picture", "list.txt line 2", "9.png"),
     fault("yolo", "a list with a picture twice", each(write("list.txt", "images/train/1.png\nimages/train/2.png\nimages/train/1.png\n"), replaced("data.yaml", "train: images/train", "train: list.txt")), "listed twice", "list.txt line 3", "line 1"),
     fault("yolo", "a picture in the lists of two splits", yolo_lists("images/train/1.png\nimages/train/2.png\n", "images/val/1.png\nimages/train/1.png\n"), "listed twice", "val.txt line 2: images/train/1.png is in train.txt line 1 too; it stays in val"),
     fault("yolo", "one folder for two splits", replaced("data.yaml", "val: images/val", "val: images/train"), "shared folder", "data.yaml line 3: images/train is given as train too, in line 2"),

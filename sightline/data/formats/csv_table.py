@@ -10,7 +10,6 @@ columns, separators and encodings are read, `csv_rows` says; rows that cannot be
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from sightline.data.formats.copying import (
     written_splits,
 )
 from sightline.data.formats.csv_rows import COLUMNS, Table, further_fields, read_rows
+from sightline.data.formats.elsewhere import folder_elsewhere, name_below, slashes
 from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import Index, natural_order
 from sightline.data.sources import FileSource
@@ -48,7 +48,7 @@ def recognises(path: Path) -> bool:
 def says_what_folders_say(path: Path) -> bool:
     """Whether the tables in a folder give the pictures of their first rows the classes that the folders are called after."""
     rows = [row for table in _tables(path) for row in table.rows]
-    return all(row.label in Path(row.path).parts[:-1] for row in rows)
+    return all(row.label in Path(slashes(row.path)).parts[:-1] for row in rows)
 
 
 def read(path: Path) -> Index:
@@ -67,7 +67,7 @@ def read(path: Path) -> Index:
     table = read_rows(path)
     if path != folder:
         table.notes.insert(0, f"{path.name}: this table in the folder says the classes.")
-    _leave_out_missing(table)
+    _find_files(table)
     table.require_rows()
     rows = table.rows
     names = tuple(sorted({row.label for row in rows}, key=natural_order))
@@ -176,7 +176,7 @@ def _tables(folder: Path) -> list[Table]:
         except DataError:
             continue
         rows = [row for row in table.rows if not is_picture(row.label)]
-        if any(os.path.isfile(folder / row.path) for row in rows):  # noqa: PTH113 - raises for nothing
+        if any(name_below(folder, row.path) for row in rows):
             tables.append(table)
     return tables
 
@@ -190,9 +190,19 @@ def _further(index: Index) -> tuple[Sequence[str], Mapping[int, Sequence[str]]] 
     return columns, {at: fields[line] for at, line in enumerate(places.numbers.tolist())}
 
 
-def _leave_out_missing(table: Table) -> None:
+def _find_files(table: Table) -> None:
+    """Leave out the rows whose files are missing, and take paths of other machines for what they are here."""
     folder = table.path.resolve().parent
-    missing = [row for row in table.rows if not os.path.isfile(folder / row.path)]  # noqa: PTH113 - raises for nothing
+    names = [name_below(folder, row.path) for row in table.rows]
+    if not any(names) and (elsewhere := folder_elsewhere((row.path for row in table.rows), [folder])):
+        names = [name_below(folder, row.path, elsewhere) for row in table.rows]
+        nowhere = f"{table.path.name}: no file is where its row says ({table.rows[0].path})"
+        table.notes.append(f"{nowhere}; the paths are read without {elsewhere} at their beginning.")
+    elif other := next(
+        (row.path for row, name in zip(table.rows, names, strict=True) if name not in ("", row.path)), ""
+    ):
+        table.notes.append(f"{table.path.name}: backslashes in paths are read as slashes ({other}).")
+    missing = [row for row, name in zip(table.rows, names, strict=True) if not name]
     if len(missing) == len(table.rows):
         raise DataError(
             f"{table.path} line {missing[0].line}: there is no file {missing[0].path}, nor any of the {len(missing)} that the table names. "
@@ -200,8 +210,7 @@ def _leave_out_missing(table: Table) -> None:
         )
     for row in missing:
         table.found.add("missing picture", f"{table.place(row.line)}: there is no file {row.path}; it is left out.")
-    gone = {row.line for row in missing}
-    table.rows = [row for row in table.rows if row.line not in gone]
+    table.rows = [row._replace(path=name) for row, name in zip(table.rows, names, strict=True) if name]
 
 
 def _relative(file: Path, folder: Path) -> str:

@@ -30,11 +30,10 @@ from sightline.data.formats.pictures import (
     required_names,
     split_lists,
     split_of,
-    text_of,
 )
 from sightline.data.formats.yolo_config import ENDINGS, Config, is_config, read_config
 from sightline.data.formats.yolo_labels import PATTERN, Labels, is_label_file, label_file
-from sightline.data.formats.yolo_splits import pictures_of
+from sightline.data.formats.yolo_splits import first_listed, pictures_of
 from sightline.data.index import Index
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
@@ -186,8 +185,10 @@ def _sources(root: Path) -> dict[str, list[Path]]:
 def _holds_labels(source: Path, root: Path) -> bool:
     """Whether there are label files for the pictures in a folder, or in that of the first picture of a list."""
     if source.is_file():
-        first = next((line.strip() for line in text_of(source).splitlines() if line.strip()), "")
-        source = (root / first).parent
+        first = first_listed(source, root)
+        if first is None:
+            return False
+        source = first.parent
     folder = label_file(source / "1.jpg", root).parent
     if folder == source:  # beside the pictures there may be other tables of numbers
         texts = list(source.glob(PATTERN))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
+from sightline.data.formats.elsewhere import folder_elsewhere, slashes
 from sightline.data.formats.pictures import below, start_of, text_of
 from sightline.data.index import SPLIT_ALIASES
 from sightline.errors import DataError
@@ -25,6 +26,8 @@ _READ = {"path", "names", "nc", *SPLIT_ALIASES}
 _LOOKS_RIGHT = re.compile(
     r"^(names|nc)\s*:.*^(path|train|val|test)\s*:|^(path|train|val|test)\s*:.*^(names|nc)\s*:", re.M | re.S
 )
+_OUTSIDE = re.compile(r"/|[A-Za-z]:/|\.\./")
+"""How paths begin that are not below the folder that they are seen from."""
 
 
 class Config(NamedTuple):
@@ -60,14 +63,17 @@ def read_config(path: Path) -> Config:
     notes: list[str] = []
     names = _names(path, keys, notes)
     given = _text(path, keys, "path")
-    bases = [base for base in dict.fromkeys((path.parent / given, path.parent)) if base.is_dir()]
+    bases = [base for base in dict.fromkeys((path.parent / slashes(given), path.parent)) if base.is_dir()]
     sources: dict[str, list[Path]] = {}
     faults: list[tuple[str, str]] = []
     given_as: dict[Path, tuple[str, int]] = {}
+    values = [slashes(value) for key in SPLIT_ALIASES for value, _ in _texts(path, keys, key)]
+    outside = (value for value in values if _OUTSIDE.match(value) and not (bases[0] / value).exists())
+    elsewhere = folder_elsewhere(outside, bases)
     for key, split in SPLIT_ALIASES.items():
         for value, line in _texts(path, keys, key):
             place = f"{path.name} line {line}"
-            source = _found(bases, value, place, notes)
+            source = _found(bases, value, place, notes, elsewhere)
             if source in given_as:
                 faults.append((_shared(place, value, split, *given_as[source]), "shared folder"))
             elif source is not None:
@@ -187,13 +193,14 @@ def _shared(place: str, value: str, split: str, before: str, line: int) -> str:
     )
 
 
-def _found(bases: list[Path], value: str, place: str, notes: list[str]) -> Path | None:
-    """Where a folder or list is; said when it is not where the file says."""
-    literal = bases[0] / value
+def _found(bases: list[Path], value: str, place: str, notes: list[str], elsewhere: str) -> Path | None:
+    """Where a folder or list is, also without the folder `elsewhere`; said when it is not where the file says."""
+    plain = slashes(value)
+    literal = bases[0] / plain
     if literal.exists():
         return literal.resolve()
     # Exports are moved about: a path seen from elsewhere is looked for here, as the programs that wrote it do.
-    tails = [value, value.removeprefix("../").removeprefix("./")]
+    tails = [plain, plain.removeprefix("../").removeprefix("./"), plain.removeprefix(elsewhere)]
     for candidate in (base / tail for base in bases for tail in tails):
         if candidate.exists():
             notes.append(f"{place}: there is no {value}; {below(candidate.resolve(), bases[0].resolve())} is taken.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from sightline.data.annotation_faults import Concern
 from sightline.data.counted import counted
 from sightline.data.formats.boxes import Found
+from sightline.data.formats.elsewhere import folder_elsewhere, name_below, slashes
 from sightline.data.formats.pictures import below, pictures_below, text_of
 from sightline.data.index import SPLITS
 
@@ -51,13 +52,28 @@ def _held(folder: Path) -> Iterator[tuple[Path, int]]:
 def _listed(source: Path, found: Found) -> Iterator[tuple[Path, int]]:
     """The pictures that a text file lists, and their lines, seen from the file's folder or from the data set's."""
     shown = below(source, found.root)
-    for number, line in enumerate(text_of(source).splitlines(), start=1):
-        name = line.strip().replace("\\", "/")
-        if not name:
-            continue
-        paths = (Path(os.path.normpath(base / name)) for base in (source.parent, found.root))
-        path = next((path for path in paths if path.is_file()), None)
+    lines = [(number, line.strip()) for number, line in enumerate(text_of(source).splitlines(), start=1)]
+    lines = [(number, name) for number, name in lines if name]
+    bases = [source.parent, found.root]
+    paths = [_place(name, bases) for _, name in lines]
+    if not any(paths) and (elsewhere := folder_elsewhere((name for _, name in lines), bases)):
+        paths = [_place(name, bases, elsewhere) for _, name in lines]
+        nowhere = f"{shown}: no picture is where its line says ({lines[0][1]})"
+        found.notes.append(f"{nowhere}; the lines are read without {elsewhere} before the names.")
+    for (number, name), path in zip(lines, paths, strict=True):
         if path is None:
-            found.bad_picture(f"{shown} line {number}: there is no picture {name}; it is left out.")
+            found.bad_picture(f"{shown} line {number}: there is no picture {slashes(name)}; it is left out.")
         else:
             yield path, number
+
+
+def first_listed(source: Path, root: Path) -> Path | None:
+    """The first picture that a text file lists, when it is there."""
+    name = next((line.strip() for line in text_of(source).splitlines() if line.strip()), "")
+    bases = [source.parent, root]
+    return _place(name, bases) or _place(name, bases, folder_elsewhere([name], bases))
+
+
+def _place(name: str, bases: Sequence[Path], elsewhere: str = "") -> Path | None:
+    below_bases = ((base, name_below(base, name, elsewhere)) for base in bases)
+    return next((Path(os.path.normpath(base / path)) for base, path in below_bases if path), None)

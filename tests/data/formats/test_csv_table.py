@@ -36,6 +36,33 @@ def test_paths_labels_and_splits(table: Callable[..., Path], tmp_path: Path) -> 
         assert [int(index.source.image(p).max()) for p in range(3)] == [0, 1, 2]
 
 
+BACKSLASHES = "table.csv: backslashes in paths are read as slashes ({})."
+WITHOUT = "table.csv: no file is where its row says ({}); the paths are read without {} at their beginning."
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "note"),
+    [
+        ("1.png", r"more\2.png", BACKSLASHES.format(r"more\2.png")),
+        (r"C:\my data\1.png", r"C:\my data\more\2.png", WITHOUT.format(r"C:\my data\1.png", "C:/my data/")),
+        ("/home/me/1.png", "/home/me/more/2.png", WITHOUT.format("/home/me/1.png", "/home/me/")),
+        ("../set 2/1.png", "../set 2/more/2.png", WITHOUT.format("../set 2/1.png", "../set 2/")),
+    ],
+)
+def test_paths_of_another_machine(table: Callable[..., Path], first: str, second: str, note: str) -> None:
+    index = read(table(f"path,label\n{first},a\n{second},b\n"))
+    assert [index.source.name(at) for at in range(2)] == ["1.png", "more/2.png"]
+    assert index.notes == (note,)
+
+
+def test_a_backslash_may_be_part_of_a_name(table: Callable[..., Path]) -> None:
+    path = table("path,label\n1.png,a\nmore\\2.png,b\n")
+    (path.parent / "1.png").rename(path.parent / "more\\2.png")
+    (path.parent / "more/2.png").rename(path.parent / "1.png")
+    index = read(path)
+    assert ([index.source.name(at) for at in range(2)], index.notes) == (["1.png", "more\\2.png"], ())
+
+
 def test_without_splits_and_with_further_columns(table: Callable[..., Path]) -> None:
     index = read(table("path,label,who\n1.png,a,me\nmore/2.png,b,you\n"))
     assert index.splits == {}

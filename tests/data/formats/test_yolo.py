@@ -245,6 +245,49 @@ def test_a_picture_in_two_lists_stays_in_the_later_split(make_yolo: MakeYolo, bo
     assert index.faults.lines == ("val.txt line 1: images/val/2.jpg is in train.txt line 2 too; it stays in val.",)
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "slash"), [("/home/me/data", "/"), (r"C:\Users\me\data", "\\"), ("../../my data", "/")]
+)
+@pytest.mark.parametrize("described", [True, False])
+def test_lists_of_another_machine(make_yolo: MakeYolo, elsewhere: str, slash: str, described: bool) -> None:
+    folder = make_yolo(
+        BOX, YAML.replace("images/train", "train.txt").replace("images/val", "val.txt") if described else ""
+    )
+    for picture in list(folder.glob("images/*/*.jpg")):
+        labels = folder / "labels" / picture.parent.name / f"{picture.stem}.txt"
+        picture.rename(folder / "images" / picture.name)
+        labels.rename(folder / "labels" / labels.name)
+    for split in ("train", "val"):
+        (folder / "images" / split).rmdir()
+        (folder / "labels" / split).rmdir()
+    gone, first, second = (slash.join([elsewhere, "images", name]) for name in ("0.jpg", "1.jpg", "2.jpg"))
+    write_text(folder / "train.txt", f"{gone}\r\n{first}\r\n/other{second}\r\n")
+    write_text(folder / "val.txt", second)
+    index = read(folder)
+    assert sizes(index) == {"train": 1, "val": 1}
+    start = elsewhere.replace("\\", "/")
+    assert (
+        f"train.txt: no picture is where its line says ({gone}); the lines are read without {start}/ before the names."
+        in index.notes
+    )
+    assert index.faults.lines == (
+        f"train.txt line 1: there is no picture {start}/images/0.jpg; it is left out.",
+        f"train.txt line 3: there is no picture /other{start}/images/2.jpg; it is left out.",
+    )
+
+
+@pytest.mark.parametrize("elsewhere", ["/content/data/", "D:\\data\\", "../../"])
+def test_a_description_of_another_machine(make_yolo: MakeYolo, elsewhere: str) -> None:
+    yaml = YAML.replace("images/", f"{elsewhere}images/")
+    folder = make_yolo(BOX, yaml)
+    index = read(folder)
+    assert sizes(index) == {"train": 1, "val": 1}
+    assert f"data.yaml line 2: there is no {elsewhere}images/train; images/train is taken." in index.notes
+    # What is not there is not found in another place, though its last part alone is.
+    write_text(folder / "data.yaml", yaml.replace("images/val", "later/images"))
+    assert sizes(read(folder)) == {"train": 1}
+
+
 def test_a_folder_of_two_splits_is_that_of_the_first(make_yolo: MakeYolo) -> None:
     both = YAML.replace("images/val", "./images/train") + "test: images/train\n"
     index = read(make_yolo(BOX, both))
