@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.data.annotations import ClassLabels
+from sightline.data.annotations import ClassLabels, Objects
 from sightline.data.copies import PREFERRED, split_of
 from sightline.data.findings import Finding
 from sightline.data.index import SPLITS, Index, Positions
+from sightline.data.masks import Masks
+from sightline.data.outlines import OutlineMasks
 
 MENDS_NOTHING = "nothing: this is for you to mend"
 _LEFT_OUT = (
@@ -21,6 +23,7 @@ _LEFT_OUT = (
     "missing split",
     "broken file",
 )
+_OF_OBJECTS = ("bad box", "bad outline", "box without area", "box outside")
 _WITHOUT_PARTNER = ("missing picture", "missing mask", "missing annotation", "bad annotation file")
 
 
@@ -43,6 +46,8 @@ class Repair(NamedTuple):
     changes: tuple[Change, ...]
     classes: Positions
     """The classes of the copy, ascending."""
+    emptied: Positions
+    """Those of the pictures that have no objects left, since all that they had were faulty."""
 
     @property
     def mends_something(self) -> bool:
@@ -74,7 +79,7 @@ def repair(index: Index, findings: Sequence[Finding]) -> Repair:
     kept = np.setdiff1d(looked_at, np.array(list(gone), np.int64)).astype(np.int64)
     classes = _trained(index, kept)
     if len(classes) == len(index.class_names):
-        return Repair(kept, tuple(changes), classes)
+        return Repair(kept, tuple(changes), classes, _emptied(index, kept))
     without = ~np.isin(index.labels[kept], classes)
     for position in kept[without].tolist():
         label = index.class_names[index.labels[position]]
@@ -82,7 +87,18 @@ def repair(index: Index, findings: Sequence[Finding]) -> Repair:
         changes.append(Change("untrained class", index.source.name(position), "the picture is left out", why))
     # What stops a training is mended where it was such a class; else the look at the copy finds it again.
     mended = [change for change in changes if change.change != MENDS_NOTHING]
-    return Repair(kept[~without], tuple(mended), classes)
+    return Repair(kept[~without], tuple(mended), classes, _emptied(index, kept[~without]))
+
+
+def _emptied(index: Index, kept: Positions) -> Positions:
+    """The pictures without objects among those that are kept, some of whose objects were left out."""
+    faulty = [concern.position for concern in index.faults.concerns if concern.kind in _OF_OBJECTS]
+    held = index.annotations.source if isinstance(index.annotations, Masks) else index.annotations
+    if not isinstance(held, Objects | OutlineMasks):
+        return kept[:0]
+    concerned: Positions = kept[np.isin(kept, [position for position in faulty if position is not None])]
+    empty = np.diff(held.offsets)[concerned] == 0
+    return np.asarray(concerned[empty], np.int64)
 
 
 def _trained(index: Index, kept: Positions) -> Positions:

@@ -37,12 +37,17 @@ def with_splits(index: Index, seed: int = 0, val: float = 0.1, test: float = 0.1
             f"The shares of val and test are above 0 and together below 1; got val {val} and test {test}."
         )
     divided = _with_missing(index, seed, val, test)
-    if isinstance(index.annotations, ClassLabels):
-        _require_trainable(divided)
-        return divided
-    if isinstance(index.annotations, Masks):
-        return divided
-    return _with_absent_classes(divided)
+    try:
+        if isinstance(index.annotations, ClassLabels):
+            _require_trainable(divided)
+        return _with_absent_classes(divided) if isinstance(index.annotations, Objects) else divided
+    except DataError as error:
+        raise DataError(f"{error}{how_divided(index, divided)}") from error
+
+
+def how_divided(index: Index, divided: Index) -> str:
+    """What to say behind a count of a split that was made, since the data set itself has other numbers; else nothing."""
+    return f" {divided.notes[-1]}" if len(divided.splits) > len(index.splits) else ""
 
 
 def _with_missing(index: Index, seed: int, val: float, test: float) -> Index:

@@ -28,7 +28,7 @@ from sightline.data.index import Index, Positions
 from sightline.data.mask_files import listed
 from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
-from sightline.data.splits import with_splits
+from sightline.data.splits import how_divided, with_splits
 from sightline.data.suspects import suspicious
 from sightline.errors import DataError
 
@@ -232,10 +232,12 @@ def _of_training(index: Index, report: Report) -> Iterator[Finding]:
     yield from untrained
     if named or untrained:
         return  # no other reason is found before this one
+    divided = index
     try:
-        report.without_faults(with_splits(index), tolerance=1.0)
+        divided = with_splits(index)
+        report.without_faults(divided, tolerance=1.0)
     except DataError as error:
-        yield Finding("cannot train", index.format, str(error))
+        yield Finding("cannot train", index.format, f"{error}{how_divided(index, divided)}")
 
 
 def _untrained(index: Index) -> Iterator[Finding]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.addresses import address_of
+from sightline.data.counted import counted
 from sightline.data.figures import figures, task_name
 from sightline.data.findings import KINDS, Finding, errors, grouped
 from sightline.data.formats import WRITERS, read
 from sightline.data.formats.copying import finished, require_new
 from sightline.data.formats.csv_table import text_of_rows
 from sightline.data.index import Index
+from sightline.data.mask_files import listed
 from sightline.data.repairs import Change, repair
 from sightline.data.splits import read_splits
 from sightline.data.subset import only, only_classes
@@ -29,8 +31,10 @@ _INSTEAD = {"classification": "image folder", "detection": "coco", "segmentation
 _FOR_THE_OWNER = (
     "there is nothing to repair, since any copy would have the error too: mend the data set as the error says."
 )
+_EMPTIED = "all that they had were faulty"
+_NAMED = 4
 Progress = Callable[[int, int], None]
-_SAID_TWICE = re.compile(r"The \w+ split has no (pictures|objects) of ")
+_SAID_TWICE = re.compile(r"The (\w+ split|data set) has no (pictures|objects) of ")
 """Notes of the formats that findings say too."""
 
 
@@ -153,8 +157,10 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
     # A table is one file, which is there at once; "." has no name of its own.
     lost = write(kept, out) if written == "csv" else finished(out.resolve(), lambda unfinished: write(kept, unfinished))
     changes = changes_of(out)
+    emptied = [index.source.name(position) for position in mended.emptied.tolist()]
+    without = (Change("no objects", name, "it stays as a picture without objects", _EMPTIED) for name in emptied)
     unwritten = (Change("whole copy", out.name, line, f"it is written in the format {written}") for line in lost)
-    text = text_of_rows([Change._fields, *mended.changes, *unwritten])
+    text = text_of_rows([Change._fields, *mended.changes, *without, *unwritten])
     write_atomic(changes, text.encode(errors="backslashreplace"))
     again = look(out, written, progress=progress)
     return {
@@ -163,10 +169,16 @@ def write_fixed(out: Path, looked: Looked, progress: Progress | None = None) -> 
         "changes": str(changes),
         "changed": len(mended.changes),
         "pictures": len(mended.kept),
-        "lost": list(lost),
+        "lost": [*lost, *([_stay(emptied)] if emptied else [])],
         "errors": errors(again.findings),
         "left": [finding.sentence for finding in again.findings if finding.level == "error"],
     }
+
+
+def _stay(names: list[str]) -> str:
+    """A line on the pictures that have no objects left."""
+    stay = counted(len(names), "picture stays without objects", "pictures stay without objects")
+    return f"{stay}, since {_EMPTIED}: {listed(names, _NAMED)}. Take out those that do show some."
 
 
 def as_json(path: Path, looked: Looked) -> dict[str, Any]:

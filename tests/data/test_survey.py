@@ -109,3 +109,20 @@ def test_a_file_may_have_a_colon_in_its_name(name: str, tmp_path: Path) -> None:
         f"labels/train/{name}.txt line 3"
     ]
     assert place_of(f"{name}.md: it is not used", data) == f"{name}.md"
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_counts_of_a_split_that_training_makes_are_said_to_be(broken: int, tmp_path: Path) -> None:
+    """The data set itself has other numbers: so many boxes or cats, before training divides it."""
+    for number in range(4):
+        sound.picture(tmp_path / f"boxes/images/train/{number}.png", number)
+        labels = tmp_path / f"boxes/labels/train/{number}.txt"
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        labels.write_text("0 .5 .5 .2 .2\n" * (number == broken))
+        sound.picture(tmp_path / f"classes/train/dog/{number}.png", number + 4)
+        cat = sound.picture(tmp_path / f"classes/train/cat/{number}.png", number + 8)
+        cat.write_bytes(cat.read_bytes() if number == broken else b"no picture")
+    told = [finding.what for data in ("boxes", "classes") for finding in look(tmp_path / data).findings]
+    whole = [what for what in told if "have no boxes" in what or "None of the" in what]
+    assert whole
+    assert all("The data set came as a single 'train' split and was divided: train " in what for what in whole)

@@ -1,6 +1,8 @@
 """Repaired copies train: one of each format, and every one of the table of faults where SIGHTLINE_EVERY_COPY=1 says so."""
 
+import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,46 @@ def test_of_a_table_one_row_in_a_hundred_may_be_left_out(tmp_path: Path) -> None
 def test_an_address_that_cannot_be_read_is_named_as_it_was_given() -> None:
     (finding,) = check("http://127.0.0.1:9/birds")["findings"]
     assert finding["where"] == "http://127.0.0.1:9/birds"
+
+
+def no_area(table: dict[str, Any]) -> None:
+    for row in table["annotations"][:3]:
+        row["bbox"][2] = 0
+
+
+def no_category(table: dict[str, Any]) -> None:
+    for row in table["annotations"][:3]:
+        row["category_id"] = 9
+
+
+def no_outline(table: dict[str, Any]) -> None:
+    for row in table["annotations"][:3]:
+        row["segmentation"] = [[1, 2]]
+
+
+@pytest.mark.parametrize("change", [no_area, no_category, no_outline])
+def test_pictures_whose_boxes_were_all_faulty_are_named_as_background(
+    change: Callable[[dict[str, Any]], None], tmp_path: Path
+) -> None:
+    format = "coco masks" if change is no_outline else "coco"
+    data = SOUND[format](tmp_path / "set", change)  # type: ignore[call-arg]
+    fixed = check(data, format=format, fixed=tmp_path / "fixed")["fixed"]
+    said = (
+        "1 picture stays without objects, since all that they had were faulty: train/1.png. "
+        "Take out those that do show some."
+    )
+    assert said in fixed["lost"]
+    with (tmp_path / "fixed.changes.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "no objects"]
+    assert [(row["where"], row["change"]) for row in rows] == [("train/1.png", "it stays as a picture without objects")]
+
+
+def test_pictures_without_boxes_that_never_had_one_are_not(tmp_path: Path) -> None:
+    data = SOUND["yolo"](tmp_path / "set")
+    (data / "labels/train/1.txt").write_text("")
+    (data / "labels/train/2.txt").write_text("nothing\n")
+    (data / "labels/train/3.txt").write_text("nothing\n0 .5 .5 .2 .2\n")
+    lost = check(data, fixed=tmp_path / "fixed")["fixed"]["lost"]
+    assert [line.partition(": ")[2] for line in lost if "without objects" in line] == [
+        "images/train/2.png. Take out those that do show some."
+    ]

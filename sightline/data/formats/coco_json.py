@@ -325,7 +325,8 @@ def _take_each(
             if picture is not None:
                 take(Entry(file, number, picture, category, row))
         except WrongError as wrong:
-            found.bad_object(f"{file}: annotation {called(identity, number)} is left out: {wrong}.")
+            place = f"{file}: annotation {called(identity, number)}"
+            found.bad_object(f"{place} is left out: {wrong}.", _picture_of(row, positions))
             continue
         seen.add(identity)
 
@@ -349,6 +350,13 @@ def _count_unread(found: FoundPictures, rows: Iterable[Any], called: tuple[str, 
     """Count the other keys of entries, of those that have something there."""
     entries = (row for row in rows if isinstance(row, dict))
     found.unread[called].update(key for row in entries for key in row if key not in keys and row[key])
+
+
+def _picture_of(row: Any, positions: dict[Id, int | None]) -> int | None:
+    """The position of the picture of an annotation that cannot be used, where it is of one."""
+    image: Any = row.get("image_id") if isinstance(row, dict) else None
+    position = positions[image] if _holds(positions, image) else None
+    return None if position == _SEVERAL else position
 
 
 def _holds(table: Mapping[Id, object], key: Any) -> bool:

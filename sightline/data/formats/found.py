@@ -53,9 +53,9 @@ class FoundPictures:
         self.files.append(file)
         return len(self.names) - 1
 
-    def bad_object(self, line: str) -> None:
-        """Note an object that is left out."""
-        self.note_fault(line, Concern(self.object_kind))
+    def bad_object(self, line: str, position: int | None) -> None:
+        """Note an object that is left out, of the picture at that position, where it is of one."""
+        self.note_fault(line, Concern(self.object_kind, position))
         self.bad_objects += 1
 
     def bad_picture(

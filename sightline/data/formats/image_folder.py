@@ -201,7 +201,8 @@ class Found:
             there = self._classes_of(split)
             absent = [name for name in class_names if name not in there]
             if absent:
-                yield f"The {split} split has no pictures of {', '.join(absent)}."
+                whole = f"The {split} split" if split else "The data set"
+                yield f"{whole} has no pictures of {', '.join(absent)}."
 
     def _classes_of(self, split: str) -> set[str]:
         return {label for held, label, _ in self.pictures if held == split}

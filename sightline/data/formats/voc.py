@@ -84,10 +84,12 @@ def read(path: Path) -> Index:
     places = list(_places(root))
     seen: dict[Path, str] = {}
     pictures = {place.pictures: Pictures(place.pictures) for place in places}
-    for split, place, file in _listed(root, places[0], found) or _all_files(places):
+    broken = {
         _add(found, split, file, pictures[place.pictures], known, seen)
+        for split, place, file in _listed(root, places[0], found) or _all_files(places)
+    }
     if not (root / _LISTS).is_dir():
-        unused = {path for held in pictures.values() for path in held.paths.values()} - seen.keys()
+        unused = {path for held in pictures.values() for path in held.paths.values()} - seen.keys() - broken
         found.ignored += [f"{below(path, root)}: it has no XML file" for path in sorted(unused)]
     names = known or tuple(sorted(found.classes, key=natural_order))
     from_zero = counts_from_zero(found.raw)
@@ -249,15 +251,15 @@ def _of(name: str, xml: dict[str, Path]) -> Path | None:
 
 def _add(
     found: Found, split: str, file: Path, pictures: Pictures, known: tuple[str, ...], seen: dict[Path, str]
-) -> None:
-    """Take the picture of an XML file, and its boxes."""
+) -> Path | None:
+    """Take the picture of an XML file, and its boxes. What is returned is the picture of a file that cannot be read."""
     shown = below(file, found.root)
     try:
         annotation = Reader().read(file)
     except BrokenError as error:
         broken = f"{shown} line {error.line}: {error.reason}; its picture is left out."
         found.bad_picture(broken, kind="bad annotation file")
-        return
+        return pictures.find(file.stem, "")
     objects = annotation.objects
     picture = pictures.find(file.stem, annotation.fields.get("filename", "").replace("\\", "/").rpartition("/")[2])
     if picture is None or picture in seen:
@@ -266,7 +268,7 @@ def _add(
         reason = absent if picture is None else f"{below(picture, found.root)} is the picture of {seen[picture]} too"
         boxes = f"its {counted(len(objects), 'box is', 'boxes are')} left out" if objects else "it has no boxes"
         found.bad_picture(f"{shown}: {reason}; {boxes}.")
-        return
+        return None
     seen[picture] = shown
     position = found.add_picture(below(picture, found.root), split, shown)
     width, height = (_whole(annotation.fields.get(f"size/{side}", "")) for side in ("width", "height"))
@@ -280,11 +282,12 @@ def _add(
         if not name or (known and name not in known):
             wrong = f"the class {name!r} is none of those in {CLASSES}" if name else "it has no name"
         if wrong:
-            found.bad_object(f"{shown} line {line}: an object is left out: {wrong}.")
+            found.bad_object(f"{shown} line {line}: an object is left out: {wrong}.", position)
             continue
         crowd = fields.get("iscrowd") == "1"
         difficult = fields.get("difficult", "").lower() in ("1", "true") and not crowd
         found.add_box(position, line, found.class_number(name), box, flags=(crowd, difficult))
+    return None
 
 
 def _numbers(fields: dict[str, str]) -> tuple[list[float], str]:

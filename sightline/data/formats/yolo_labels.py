@@ -119,7 +119,7 @@ class Labels:
         if wrong:
             if self._is_unnamed(numbers[0]):
                 self.unnamed.append((place, int(numbers[0] or 0)))
-            self.found.bad_object(f"{place}: a box is left out: {wrong}.")
+            self.found.bad_object(f"{place}: a box is left out: {wrong}.", position)
             return
         area = math.nan
         if len(shares) not in (4, 4 + self.config.key_points):

@@ -37,6 +37,12 @@ def test_splits_and_classes(make_folder: MakeFolder) -> None:
     assert index.notes == ("The val split has no pictures of b 10.", "The test split has no pictures of b 9.")
 
 
+def test_a_class_without_pictures_in_a_set_that_is_not_divided(make_folder: MakeFolder) -> None:
+    folder = make_folder("cat/1.png", "dog/1.png")
+    (folder / "empty").mkdir()
+    assert read(folder).notes == ("The data set has no pictures of empty.",)
+
+
 @pytest.mark.parametrize("val", ["valid", "validation", "Dev"])
 @pytest.mark.parametrize("test", ["testing", "eval", "Evaluation"])
 def test_other_names_of_splits(make_folder: MakeFolder, val: str, test: str) -> None:

@@ -219,6 +219,12 @@ def test_a_broken_file_takes_its_picture_with_it(make_voc: Set, case: str) -> No
         index.faults.require_few(0.01)
 
 
+def test_a_picture_whose_file_is_broken_has_one(make_voc: Set, make_picture: MakePicture) -> None:
+    folder = make_voc({"1": xml(CAT), "2": "<annotation>"})
+    make_picture(folder / "JPEGImages/3.jpg")
+    assert read(folder).ignored == ("JPEGImages/3.jpg: it has no XML file",)
+
+
 @pytest.mark.parametrize(("count", "pictures"), [(3, "Images"), (30, "JPEGImages")])
 def test_a_set_is_recognised_though_its_first_files_are_broken(make_voc: Set, count: int, pictures: str) -> None:
     folder = make_voc({f"{number:02}": "" for number in range(count)} | {"99": xml(CAT)})
