@@ -29,6 +29,7 @@ from sightline.data.formats.csv_rows import COLUMNS, Table, further_fields, read
 from sightline.data.formats.elsewhere import folder_elsewhere, name_below, slashes
 from sightline.data.formats.pictures import entries, is_picture
 from sightline.data.index import Index, natural_order
+from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
@@ -92,7 +93,7 @@ def read(path: Path) -> Index:
 def write(index: Index, path: Path) -> tuple[str, ...]:
     """Write an index as the table `path`, a new file that ends in .csv; what the format cannot hold, one text each.
 
-    Files stay where they are. Other pictures become PNG files in a folder beside the table, which has its name without the ending. A table
+    Files stay where they are. Other pictures become files in a folder beside the table, which has its name without the ending. A table
     that was read from another has its other columns too. Raises `DataError` for pictures with boxes or masks.
     """
     if not isinstance(index.annotations, ClassLabels):
@@ -120,10 +121,9 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
                 names[copied.position] = copied.path.relative_to(path.parent).as_posix()
         except OSError as error:
             raise storage_error(pictures, error) from error
-        lost = [
-            *copies.lost(),
-            f"The pictures are no files: they are written as PNG into {pictures.name}/, beside the table.",
-        ]
+        parts = isinstance(index.source, ShardPictures)
+        why = "parts of files: they are written as they are" if parts else "no files: they are written as PNG"
+        lost = [*copies.lost(), f"The pictures are {why} into {pictures.name}/, beside the table."]
     write_rows(index, path, names, *further)
     return (*lost, *numbered_anew(index))
 

@@ -69,7 +69,8 @@ def write(
     finally:
         written.abandon()
     bad = counted(len(written.bad), "picture cannot be read and is", "pictures cannot be read and are")
-    return (*unwritten(index), *([f"{bad} not written: {'; '.join(written.bad[:5])}"] if written.bad else []))
+    left_out = [f"{bad} not written: {'; '.join(written.bad[:5])}"] if written.bad else []
+    return (*unwritten(index), *written.renamed(), *left_out)
 
 
 class _Written:
@@ -90,6 +91,7 @@ class _Written:
         self._open: tuple[str, str, TarFile] | None = None
         """File, split, and what writes it."""
         self._taken: set[str] = set()
+        self._dotted: list[str] = []
 
     def add(self, split: str, position: int) -> None:
         """Write a picture and what is known of it into the open shard, or a new one."""
@@ -124,6 +126,12 @@ class _Written:
         self.shards.append({**described, "sha256": tar.finish(), "bytes": tar.size})
         self.say(f"{file}: {counted(tar.members // 2, 'picture')}, {tar.size / 2**20:.1f} MB")
 
+    def renamed(self) -> list[str]:
+        """A line on the names in which dots became something else."""
+        names = counted(len(self._dotted), "name")
+        why = "since other programs take what follows a dot for the ending"
+        return [f"The dots in {names} become _, {why} (first: {self._dotted[0]})."] if self._dotted else []
+
     def abandon(self) -> None:
         """Close what is still open after an error."""
         if self._open is not None:
@@ -152,7 +160,10 @@ class _Written:
         if not parts or given_ending(name) not in ENDINGS:
             parts = [f"{position:09d}"]
         # What follows the first dot of the last part is the ending, for other programs.
-        parts[-1] = PurePosixPath(parts[-1]).stem.replace(".", "_")
+        stem = PurePosixPath(parts[-1]).stem
+        parts[-1] = stem.replace(".", "_")
+        if "." in stem:
+            self._dotted.append(f"{stem} is {parts[-1]}")
         key = _STRANGE.sub("_", "/".join(parts))
         while f"{split}/{key.casefold()}" in self._taken:
             key = f"{key}_{position}"

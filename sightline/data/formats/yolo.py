@@ -101,11 +101,9 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
             file.write_bytes("".join(lines).encode())
     except OSError as error:
         raise storage_error(path, error) from error
-    content = {
-        "path": ".",
-        **{split: f"images/{split}" for split in copies.splits if split},
-        "names": dict(enumerate(index.class_names)),
-    }
+    # Without `path` the folder of this file counts; other programs look for "." in a folder of their own.
+    sources = {split: f"images/{split}" for split in copies.splits if split} or {"path": "."}
+    content = {**sources, "names": dict(enumerate(index.class_names))}
     write_atomic(path / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
     rows = objects.rows_of(copies.positions)
     crowds, difficult = int(objects.crowd[rows].sum()), int((objects.difficult & ~objects.crowd)[rows].sum())

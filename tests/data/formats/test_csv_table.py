@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.formats import csv_table, read
+from sightline.data.formats import csv_table, read, shard_writing
 from sightline.data.formats.csv_rows import read_rows
 from sightline.data.index import Index
 from sightline.data.subset import only
@@ -190,6 +190,21 @@ def test_pictures_that_are_no_files_lie_beside_the_table(tmp_path: Path, make_in
     again = read(tmp_path / "x.csv")
     assert [again.source.name(p) for p in range(2)] == ["x/train/000000.png", "x/val/000001.png"]
     assert (again.source.image(1) == index.source.image(1)).all()
+
+
+def test_pictures_in_shards_are_written_as_they_are(tmp_path: Path) -> None:
+    for at, name in enumerate(("ant/1.5.jpg", "bee/2.jpg")):
+        (tmp_path / "set" / name).parent.mkdir(parents=True)
+        Image.new("L", (4, 4), 9 * at).save(tmp_path / "set" / name)
+    dots = (
+        "The dots in 1 name become _, since other programs take what follows a dot for the ending (first: 1.5 is 1_5)."
+    )
+    assert shard_writing.write(read(tmp_path / "set"), tmp_path / "shards") == (dots,)
+    said = csv_table.write(read(tmp_path / "shards"), tmp_path / "x.csv")
+    assert said == ("The pictures are parts of files: they are written as they are into x/, beside the table.",)
+    assert sorted(path.read_bytes() for path in tmp_path.glob("x/**/*.jpg")) == sorted(
+        path.read_bytes() for path in tmp_path.glob("set/*/*.jpg")
+    )
 
 
 def test_names_with_any_line_break_come_back(tmp_path: Path) -> None:

@@ -418,6 +418,8 @@ def test_what_is_written_is_read_again(make_boxes: Callable[..., Index], boxes_o
     assert (again.class_names, sizes(again), again.faults.lines) == (("a", "b", "c"), {"train": 2, "val": 1}, ())
     assert rounded(boxes_of(again, "images/train/0.jpg")) == [("a", 0, 0, 40, 30), ("c", 5, 5, 9, 9)]
     assert (tmp_path / "out/images/train/1.jpg").read_bytes() == (tmp_path / "source/1.jpg").read_bytes()
+    # "." would be a folder of their own to other programs.
+    assert (tmp_path / "out/data.yaml").read_text().splitlines()[:2] == ["train: images/train", "val: images/val"]
     undivided = make_boxes([(7, 8, 9, 10, 0)])
     assert yolo.write(undivided, tmp_path / "other") == ()
     assert sizes(read(tmp_path / "other")) == {}
