@@ -9,6 +9,7 @@ deeper inside a class folder. Class names are the folders' names in natural orde
 """
 
 import os
+import shlex
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from sightline.data.annotation_faults import FaultsFound
 from sightline.data.annotations import ClassLabels
+from sightline.data.counted import counted
 from sightline.data.formats.copying import Copies, numbered_anew, require_new, require_plain_names
 from sightline.data.formats.pictures import entries, is_hidden, is_picture
 from sightline.data.index import SPLIT_ALIASES, SPLITS, Index, natural_order
@@ -37,24 +39,29 @@ def recognises(path: Path) -> bool:
     if not path.is_dir():
         return False
     splits = split_folders(path)
-    classes = (folder.name for folder in class_folders(path) if holds_pictures(folder))
+    classes = (folder.name for folder in class_folders(path, links=True) if holds_pictures(folder))
     first = next(classes, "")
     others = (name for name in classes if name != first)
     return any(splits or not {first.lower(), name.lower()} <= SPLIT_ALIASES.keys() for name in others)
 
 
-def class_folders(path: Path) -> Iterator[Path]:
-    """The folders of classes in the folder `path`, of all splits one after the other; not all need hold pictures."""
+def class_folders(path: Path, *, links: bool = False) -> Iterator[Path]:
+    """The folders of classes in the folder `path`, of all splits one after the other; not all need hold pictures.
+
+    With `links`, links to folders too: these are not read, and that is to be said.
+    """
     splits = [folder for held in split_folders(path).values() for folder in held]
     for folder in splits or [path]:
         for entry in entries(folder):
-            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
+            linked = links and entry.is_symlink() and Path(entry.path).is_dir()
+            if (linked or entry.is_dir(follow_symlinks=False)) and not is_hidden(entry.name):
                 yield Path(entry.path)
 
 
 def holds_pictures(path: Path) -> bool:
-    """Whether there is a picture in the folder `path`, at any depth."""
-    return any(is_picture(entry.name) for entry in _walk(path) if entry.is_file())
+    """Whether there is a picture in the folder `path`, at any depth, or directly in the one that it is a link to."""
+    within = entries(path) if path.is_symlink() else _walk(path)
+    return any(is_picture(entry.name) for entry in within if entry.is_file())
 
 
 def read(path: Path) -> Index:
@@ -115,6 +122,8 @@ class Found:
     class_folders: dict[str, list[str]] = field(default_factory=dict)
     """Split -> names of its class folders, in order."""
     ignored: list[str] = field(default_factory=list)
+    links: int = 0
+    """Those of the ignored that are links."""
     faults: FaultsFound = field(default_factory=FaultsFound)
 
     @property
@@ -131,6 +140,8 @@ class Found:
                     raise DataError(f"{_shown(entry.path)}: the class's name is not UTF-8 text. Rename the folder.")
                 classes.append(entry.name)
                 self._add_class(split, entry)
+            elif entry.is_symlink() and Path(entry.path).is_dir():
+                self._ignore_link_to_folder(entry)
             else:
                 self.ignore(entry, "it lies beside the class folders, not inside one")
 
@@ -143,6 +154,7 @@ class Found:
     def require_classes(self, path: Path) -> None:
         """Raise `DataError` unless there are two classes or more; those that cannot be trained on are noted."""
         some_ignored = f" Ignored were: {'; '.join(self.ignored[:3])}." if self.ignored else ""
+        some_ignored += "".join(f" {said}" for said in self._links_said())
         if not self.pictures:
             raise DataError(
                 f"{path} holds no class folders with pictures: expected {path}/CLASS/PICTURE.{some_ignored}"
@@ -172,7 +184,7 @@ class Found:
             class_names=class_names,
             splits={split: np.flatnonzero(splits == split) for split in self.class_folders if split},
             format=format,
-            notes=(*notes, *self._absences(class_names)),
+            notes=(*notes, *self._links_said(), *self._absences(class_names)),
             ignored=tuple(self.ignored),
             faults=self.faults.of(len(self.pictures)),
         )
@@ -185,8 +197,9 @@ class Found:
         """What keeps a file from being taken as a picture, or nothing."""
         if not _is_text(self._name(entry)):
             return "its name is not UTF-8 text"
-        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.root):
-            return "it is a link out of the data set"
+        if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(self.root):
+            self.links += 1
+            return f"it is a link out of the data set, to {os.path.realpath(entry.path)}"
         if not entry.is_file():
             return "it is no ordinary file"
         if entry.name.startswith("."):
@@ -195,6 +208,22 @@ class Found:
             ending = os.path.splitext(entry.name)[1]  # noqa: PTH122 - a data set has a million names
             return f"the ending {ending} is none of a picture's" if ending else "it has no ending"
         return ""
+
+    def _ignore_link_to_folder(self, entry: os.DirEntry[str]) -> None:
+        self.links += 1
+        self.ignore(entry, f"it is a link to a folder, {os.path.realpath(entry.path)}")
+
+    def _links_said(self) -> list[str]:
+        """What can be done about links, where there are some."""
+        if not self.links:
+            return []
+        are = counted(
+            self.links, "link out of the data set or to a folder is", "links out of the data set or to folders are"
+        )
+        copy = f"cp -rL {shlex.quote(str(self.root))} COPY"
+        return [
+            f"{are} not followed. Copy what they lead to with {copy}, or give the path of the folders that they lead to."
+        ]
 
     def _absences(self, class_names: tuple[str, ...]) -> Iterator[str]:
         for split in self.class_folders:
@@ -208,7 +237,7 @@ class Found:
         return {label for held, label, _ in self.pictures if held == split}
 
     def _add_class(self, split: str, folder: os.DirEntry[str]) -> None:
-        for entry in _walk(Path(folder.path), skipped=self.ignore):
+        for entry in _walk(Path(folder.path), skipped=self.ignore, links=self._ignore_link_to_folder):
             reason = self.why_not(entry)
             if reason:
                 self.ignore(entry, reason)
@@ -235,19 +264,23 @@ def _split_folders(root: Path) -> Iterator[tuple[str, Path]]:
             yield split, Path(entry.path)
 
 
-def _walk(folder: Path, skipped: Callable[[os.DirEntry[str], str], None] | None = None) -> Iterator[os.DirEntry[str]]:
-    """Everything below `folder` that is not a folder, in natural order."""
+def _walk(
+    folder: Path,
+    skipped: Callable[[os.DirEntry[str], str], None] | None = None,
+    links: Callable[[os.DirEntry[str]], None] | None = None,
+) -> Iterator[os.DirEntry[str]]:
+    """Everything below `folder` that is not a folder, in natural order; `skipped` and `links` get the folders that are not entered."""
     for entry in entries(folder):
         if not entry.is_dir():
             yield entry
         elif entry.is_symlink():
-            if skipped:
-                skipped(entry, "it is a link to a folder, and links to folders are not followed")
+            if links:
+                links(entry)
         elif entry.name.startswith("."):
             if skipped:
                 skipped(entry, "it is a hidden folder")
         else:
-            yield from _walk(Path(entry.path), skipped)
+            yield from _walk(Path(entry.path), skipped, links)
 
 
 def _is_text(name: str) -> bool:

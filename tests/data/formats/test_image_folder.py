@@ -75,6 +75,25 @@ def test_the_order_does_not_depend_on_the_file_system(make_folder: MakeFolder, m
     assert read(folder).source.names == names  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("of_folders", [True, False])
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_a_data_set_of_links_is_refused_with_what_to_do(make_folder: MakeFolder, of_folders: bool, split: str) -> None:
+    real = make_folder("cat/1.png", "dog/2.png", root="real")
+    folder = make_folder(root="links")
+    for name in ("cat", "dog"):
+        link, target = (
+            (split + name, real / name) if of_folders else (f"{split}{name}/1.png", next((real / name).iterdir()))
+        )
+        (folder / link).parent.mkdir(parents=True, exist_ok=True)
+        (folder / link).symlink_to(target)
+    with pytest.raises(DataError, match=r"holds no class folders with pictures") as raised:
+        image_folder.read(folder) if split and of_folders else read(folder)
+    said = f"a link to a folder, {real}/cat" if of_folders else f"a link out of the data set, to {real}/cat/1.png"
+    assert said in str(raised.value)
+    assert "2 links out of the data set or to folders are not followed. " in str(raised.value)
+    assert f"Copy what they lead to with cp -rL {folder} COPY, or give the path" in str(raised.value)
+
+
 def test_everything_that_is_ignored_is_named(make_folder: MakeFolder, tmp_path: Path) -> None:
     outside = make_folder("1.png", root="outside")
     folder = make_folder(
@@ -94,13 +113,13 @@ def test_everything_that_is_ignored_is_named(make_folder: MakeFolder, tmp_path: 
     reasons = dict(line.split(": ") for line in index.ignored)
     assert reasons == {
         "train/3.png": "it lies beside the class folders, not inside one",
-        "train/linked": "it lies beside the class folders, not inside one",
+        "train/linked": f"it is a link to a folder, {outside}",
         "train/a/.git": "it is a hidden folder",
         "train/a/.hidden.png": "it is a hidden file",
         "train/a/README": "it has no ending",
         "train/a/Thumbs.db": "the ending .db is none of a picture's",
-        "train/a/around": "it is a link to a folder, and links to folders are not followed",
-        "train/a/link.png": "it is a link out of the data set",
+        "train/a/around": f"it is a link to a folder, {folder}",
+        "train/a/link.png": f"it is a link out of the data set, to {outside}/1.png",
         "train/a/nowhere.png": "it is no ordinary file",
         "train/a/pipe.png": "it is no ordinary file",
         ".DS_Store": "it lies beside the folders train, val",
