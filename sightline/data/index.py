@@ -66,6 +66,15 @@ class HasContent(Protocol):
 
 
 @runtime_checkable
+class HasParts(Protocol):
+    """A source that can give some of its pictures as a source of the same kind."""
+
+    def only(self, positions: Positions) -> ImageSource:
+        """The pictures at `positions`, ascending."""
+        ...
+
+
+@runtime_checkable
 class ReadsAhead(Protocol):
     """A source that reads faster when it knows what will be asked for."""
 

@@ -6,10 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from sightline.data.annotations import ClassLabels, Objects, Places
-from sightline.data.index import ImageSource, Index, Positions
+from sightline.data.index import HasParts, ImageSource, Index, Positions
 from sightline.data.masks import Masks, MaskSource
 from sightline.data.outlines import OutlineMasks
-from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
 
 
@@ -79,7 +78,7 @@ def only_classes(index: Index, classes: Positions) -> Index:
 def _some_pictures(source: ImageSource, positions: Positions) -> ImageSource:
     if isinstance(source, FileSource):
         return FileSource(source.root, [source.names[position] for position in positions.tolist()], source.limits)
-    return source.only(positions) if isinstance(source, ShardPictures) else _SomePictures(source, positions)
+    return source.only(positions) if isinstance(source, HasParts) else _SomePictures(source, positions)
 
 
 def _some_masks(source: MaskSource, positions: Positions) -> MaskSource:

@@ -1,10 +1,10 @@
 """What every `write` does alike: refuses a target that is in use, gives each picture a name of its own, and copies it.
 
-Picture files are copied byte for byte, others become PNG files. Names stay, with the folders that they are in; only those folders go
-that say the split, the class, or that there are pictures. Nothing is written outside the target, whatever a name says.
+Picture files, and parts of files that are pictures, are copied byte for byte; others become PNG files. Names stay, with the folders that
+they are in; only those folders go that say the split, the class, or that there are pictures. Nothing is written outside the target,
+whatever a name says.
 """
 
-import io
 import re
 import shutil
 from collections import defaultdict
@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from sightline.data.annotations import ClassLabels
 from sightline.data.counted import counted
 from sightline.data.decode import picture_size
 from sightline.data.formats.pictures import composed, is_picture, split_of, start_of
-from sightline.data.index import Index, Positions, natural_order
+from sightline.data.formats.shard_members import content_of, ending_of
+from sightline.data.index import HasContent, Index, Positions, natural_order
 from sightline.data.shards import ShardPictures
 from sightline.data.sources import FileSource
 from sightline.errors import DataError, ImageError
@@ -97,7 +97,7 @@ class Copies:
                 if isinstance(self.index.source, FileSource):
                     shutil.copyfile(self.index.source.path(position), target)
                 else:
-                    target.write_bytes(encoded(self.index, position))
+                    target.write_bytes(content_of(self.index, position))
                 yield Copied(split, position, name, target, self.index.source.name(position))
 
     @property
@@ -206,6 +206,8 @@ def own_name(index: Index, position: int) -> str:
     if isinstance(index.source, ShardPictures):
         name = index.source.names[position]
     elif not isinstance(index.source, FileSource):
+        if isinstance(index.source, HasContent):
+            return f"{position:06d}.{ending_of('', index.source.content(position))}"
         if not is_picture(name):
             return f"{position:06d}.png"
         name = str(PurePosixPath(name).with_suffix(".png"))
@@ -224,15 +226,6 @@ def own_name(index: Index, position: int) -> str:
     # What is inside a file decides how it is read, but only files that are called like pictures are looked at.
     inside = start_of(index.source.path(position), len(_PNG)) if isinstance(index.source, FileSource) else _PNG
     return f"{cleaned}{'.png' if inside == _PNG else '.jpg'}"
-
-
-def encoded(index: Index, position: int) -> bytes:
-    """A picture as the bytes of its file, or of a PNG file where it is none; raises `ImageError`, `OSError`."""
-    if isinstance(index.source, FileSource | ShardPictures):
-        return index.source.content(position)
-    content = io.BytesIO()
-    Image.fromarray(index.source.image(position).permute(1, 2, 0).contiguous().numpy()).save(content, "PNG")
-    return content.getvalue()
 
 
 def _cleaned(part: str) -> str:

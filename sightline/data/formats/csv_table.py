@@ -28,8 +28,7 @@ from sightline.data.formats.copying import (
 from sightline.data.formats.csv_rows import COLUMNS, Table, further_fields, read_rows
 from sightline.data.formats.elsewhere import folder_elsewhere, name_below, slashes
 from sightline.data.formats.pictures import entries, is_picture
-from sightline.data.index import Index, natural_order
-from sightline.data.shards import ShardPictures
+from sightline.data.index import HasContent, Index, natural_order
 from sightline.data.sources import FileSource
 from sightline.errors import DataError
 from sightline.files import storage_error, write_atomic
@@ -121,7 +120,7 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
                 names[copied.position] = copied.path.relative_to(path.parent).as_posix()
         except OSError as error:
             raise storage_error(pictures, error) from error
-        parts = isinstance(index.source, ShardPictures)
+        parts = isinstance(index.source, HasContent)
         why = "parts of files: they are written as they are" if parts else "no files: they are written as PNG"
         lost = [*copies.lost(), f"The pictures are {why} into {pictures.name}/, beside the table."]
     write_rows(index, path, names, *further)

@@ -15,6 +15,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -27,7 +28,8 @@ from torch import Tensor
 from sightline.data.annotation_faults import FaultsFound
 from sightline.data.annotations import ClassLabels
 from sightline.data.decode import DecodeLimits, Shrink, decode
-from sightline.data.formats.copying import encoded, own_name, require_new, unwritten, written_splits
+from sightline.data.formats.copying import own_name, require_new, unwritten, written_splits
+from sightline.data.formats.shard_members import content_of
 from sightline.data.index import SPLIT_ALIASES, Index, natural_order
 from sightline.errors import DataError, ImageError, MissingDependencyError
 from sightline.files import storage_error
@@ -114,7 +116,7 @@ def write(index: Index, path: Path) -> tuple[str, ...]:
 
 def _rows(index: Index, positions: list[int], schema: Any) -> Any:
     """Some pictures with their labels, as Arrow holds them."""
-    images = [{"bytes": encoded(index, at), "path": own_name(index, at)} for at in positions]
+    images = [{"bytes": content_of(index, at), "path": own_name(index, at)} for at in positions]
     return _pyarrow().record_batch({"image": images, "label": index.labels[positions].tolist()}, schema=schema)
 
 
@@ -144,6 +146,12 @@ class ParquetSource:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def only(self, positions: NDArray[np.int64]) -> "ParquetSource":
+        """The pictures at `positions`, ascending."""
+        some = copy(self)
+        some._rows = self._rows[positions]
+        return some
 
     def name(self, position: int) -> str:
         """The file's name and the row in it, from 0."""

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.formats import parquet, read
+from sightline.data.formats import image_folder, parquet, read
+from sightline.data.formats.parquet import ParquetSource
+from sightline.data.subset import only
 from sightline.errors import DataError, ImageError, MissingDependencyError
+from tests.data import sound
 
 pa: Any = pytest.importorskip("pyarrow")
 pq: Any = pytest.importorskip("pyarrow.parquet")
@@ -219,3 +222,21 @@ def test_real_set(real_set: Callable[[str], Path]) -> None:
     assert set(index.class_counts("train").values()) == {5000}
     assert index.source.image(59_999).shape == (3, 32, 32)
     assert index.source.name(50_000).startswith("train-")
+
+
+def test_pictures_are_copied_byte_for_byte(tmp_path: Path) -> None:
+    jpegs = []
+    for value in range(4):
+        file = io.BytesIO()
+        Image.fromarray(np.full((4, 5), 50 * value, np.uint8)).save(file, "JPEG")
+        jpegs.append(file.getvalue())
+    held: list[tuple[bytes | None, int | None]] = [(content, at % 2) for at, content in enumerate(jpegs)]
+    index = only(read(sound.parquet(tmp_path / "set", {"train": held})), np.array([0, 1, 3]))
+    assert [index.source.name(at).rpartition(" ")[2] for at in range(3)] == ["0", "1", "3"]
+    parquet.write(index, tmp_path / "new")
+    again = read(tmp_path / "new").source
+    assert isinstance(again, ParquetSource)
+    assert [again.content(at) for at in range(3)] == [jpegs[0], jpegs[1], jpegs[3]]
+    image_folder.write(index, tmp_path / "folder")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "folder").rglob("*.*")}
+    assert written == {"000000.jpg": jpegs[0], "000001.jpg": jpegs[1], "000002.jpg": jpegs[3]}
