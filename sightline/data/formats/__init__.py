@@ -13,6 +13,7 @@ from sightline.data.formats import (
     coco_masks,
     csv_table,
     doubts,
+    foreign,
     idx,
     ilsvrc,
     image_folder,
@@ -23,7 +24,7 @@ from sightline.data.formats import (
     voc,
     yolo,
 )
-from sightline.data.formats.pictures import entries, folders_in, split_of
+from sightline.data.formats.pictures import entries, folders_in, picture_names, split_of
 from sightline.data.index import SPLIT_ALIASES, Index
 from sightline.data.masks import Masks
 from sightline.errors import ConfigError, DataError, UnknownNameError
@@ -99,6 +100,9 @@ _HOLD_SPLITS = ("images", "annotations", "splits", "lists", "ImageSets", "ImageS
 _LEVELS, _FOLDERS = 2, 20
 """How far down, and into how many folders of a level, a data set is looked for where the path given holds none."""
 
+_NAMED = 5
+"""Data sets that an error names."""
+
 _LOOKED_FOR = (
     "a folder with train/val/test folders of class folders, a folder of class folders, a .csv file with the columns "
     "path,label[,split], ILSVRC-2012 as it is handed out, .parquet files such as train-00000-of-00001.parquet (also in a folder `data`), "
@@ -132,7 +136,7 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
         index = FORMATS[format](path)
         alone = index.splits and "train" not in index.splits and path.is_dir() and _names_train(path)
         return index.divided({"train": np.empty(0, np.int64), **index.splits}) if alone else index
-    raise DataError(f"{_why_not(path)}{_hint(path)}")
+    raise DataError(f"{_why_not(path)}{foreign.line(path) or _hint(path)}")
 
 
 def recognised(path: Path, task: str | None = None) -> str | None:
@@ -150,7 +154,7 @@ def recognised(path: Path, task: str | None = None) -> str | None:
         names = [f"{name} ({TASKS.get(name, 'classification')})" if len(tasks) > 1 else name for name in fitting]
         flags = " or ".join(f"--format {shlex.quote(name)}" for name in fitting)
         raise ConfigError(f"{path} can be read as {' and as '.join(names)}. Say which with {flags}.")
-    if fitting == [image_folder.NAME] and (doubt := doubts.doubt(path, _data_sets(path))):
+    if fitting == [image_folder.NAME] and (doubt := doubts.doubt(path, _data_sets(path, flat=False))):
         raise ConfigError(doubt)
     return fitting[0] if fitting else None
 
@@ -201,20 +205,24 @@ def _hint(path: Path) -> str:
     """What to give instead: a table in the folder, or a data set further down, as of an archive that holds a folder."""
     tables = sorted(path.glob("*.csv")) if path.is_dir() else []
     hint = f" There is a table in it: give its path, {tables[0]}." if tables else ""
-    for found in _data_sets(path):
-        return f"{hint} Further down there is a data set ({' or '.join(found.formats)}): give its path, {found.path}."
-    return hint
+    found = [(data_set.path, " or ".join(data_set.formats)) for data_set in _data_sets(path)]
+    if len(found) > 1:
+        several = ", ".join(f"{folder} ({formats})" for folder, formats in found[:_NAMED])
+        return f"{hint} Further down there are data sets, or parts of one: {several}. Give the path of one, or bring the parts together."
+    return hint + "".join(
+        f" Further down there is a data set ({formats}): give its path, {folder}." for folder, formats in found
+    )
 
 
-def _data_sets(path: Path, levels: int = _LEVELS) -> Iterator[doubts.DataSet]:
-    """The data sets further down in a folder, but not those in one of them, nor behind links."""
+def _data_sets(path: Path, levels: int = _LEVELS, *, flat: bool = True) -> Iterator[doubts.DataSet]:
+    """The data sets further down in a folder, but not those in one of them, nor behind links; `flat` ones hold pictures themselves."""
     level = [path]
     for deeper in reversed(range(levels)):
         level, above = [], level
         inside = (folder for outer in above for folder in folders_in(outer).values())
         for folder in [folder for folder in inside if not folder.is_symlink()][:_FOLDERS]:
-            fitting = _fitting(folder)
-            if fitting == [image_folder.NAME] and doubts.doubt(folder, _data_sets(folder, deeper)):
+            fitting = _fitting(folder) if flat or not any(picture_names(folder)) else []
+            if fitting == [image_folder.NAME] and doubts.doubt(folder, _data_sets(folder, deeper, flat=False)):
                 fitting = []
             if fitting:
                 yield doubts.DataSet(folder, tuple(fitting))

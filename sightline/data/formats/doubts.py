@@ -4,6 +4,7 @@ Only names are looked at, and few of them. `--format 'image folder'` reads any f
 folder are usual, and are no sign by themselves.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from sightline.data.formats import image_folder
 from sightline.data.formats.mask_pairs import SUFFIXES
-from sightline.data.formats.pictures import below, entries, folders_in, is_picture, pictures_below, split_of
+from sightline.data.formats.pictures import below, folders_in, picture_names, pictures_below, split_of
 
 _MASKS = frozenset([
     "masks", "labels", "gt", "ann", "anns", "annot", "annots", "annotation", "annotations", "seg", "segs", "segmentation",
@@ -86,7 +87,7 @@ class Sign(NamedTuple):
 def doubt(path: Path, data_sets: Iterable[DataSet]) -> str:
     """What to ask about the image folder `path`; nothing where its folders look like classes.
 
-    `data_sets` are those further down, of any format.
+    `data_sets` are those further down, without flat folders of pictures: tables and XML files may lie beside those of a class.
     """
     classes = Classes(path)
     sign = _data_sets_inside(classes, data_sets) or next((sign for looks in _SIGNS if (sign := looks(classes))), None)
@@ -99,10 +100,10 @@ def doubt(path: Path, data_sets: Iterable[DataSet]) -> str:
 
 
 def _data_sets_inside(classes: Classes, data_sets: Iterable[DataSet]) -> Sign | None:
-    """Data sets of other formats inside the folders; tables and XML files beside the pictures of a class make none."""
+    """Data sets of other formats inside the folders."""
     folders = {folder for held in classes.folders.values() for folder in held}
     inside = [found for found in data_sets if not folders.isdisjoint([found.path, *found.path.parents])]
-    if all(image_folder.NAME in found.formats or _pictures_in(found.path) for found in inside):
+    if all(image_folder.NAME in found.formats for found in inside):
         return None
     shown = [f"{found.path} ({' or '.join(found.formats)})" for found in inside]
     return Sign(f"it holds whole data sets, {_listed(shown)}", "Give the path of one of them.")
@@ -145,7 +146,7 @@ def _same_names(classes: Classes) -> Sign | None:
 def _masks_beside(classes: Classes) -> Sign | None:
     """Masks beside their pictures, in most folders and for most of their pictures."""
     first = classes.first
-    pairs = [pairs[0] for folder in first if (pairs := _pairs_in(folder))]
+    pairs = [pair for folder in first if (pair := _pair_in(folder))]
     if 2 * len(pairs) <= len(first):
         return None
     picture, mask = pairs[0]
@@ -215,24 +216,22 @@ def _words(name: str) -> list[str]:
 
 def _without_ending(stem: str) -> str:
     """The name of the picture that a mask of that name belongs to; nothing where it does not end like a mask's."""
-    return next((stem[: -len(ending)] for ending in _ENDINGS if stem.lower().endswith(ending)), "")
+    if not stem.lower().endswith(_ENDINGS):
+        return ""
+    return next(stem[: -len(ending)] for ending in _ENDINGS if stem.lower().endswith(ending))
 
 
-def _pairs_in(folder: Path) -> list[tuple[Path, Path]]:
-    """Pictures and their masks that lie side by side in a folder, where most of what it holds are such; else none."""
-    files = {path.stem: path for path in _pictures_in(folder)}
-    pairs = [(files[picture], path) for stem, path in files.items() if (picture := _without_ending(stem)) in files]
-    return pairs if 4 * len(pairs) > len(files) else []
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    """Those in a folder itself."""
-    return [Path(entry.path) for entry in entries(folder) if is_picture(entry.name)]
+def _pair_in(folder: Path) -> tuple[Path, Path] | None:
+    """A picture and its mask that lie side by side in a folder, where most of what it holds are such."""
+    files = {os.path.splitext(name)[0]: name for name in picture_names(folder)}  # noqa: PTH122 - a data set has many names
+    pairs = [(files[picture], name) for stem, name in files.items() if (picture := _without_ending(stem)) in files]
+    picture, mask = min(pairs, default=("", ""))
+    return (folder / picture, folder / mask) if 4 * len(pairs) > len(files) else None
 
 
 def _inner_folders(folder: Path) -> dict[str, Path]:
     """The folders with pictures in a folder, or in the only one that it holds; none where pictures lie there."""
-    if _pictures_in(folder):
+    if any(picture_names(folder)):
         return {}
     inner = {name: path for name, path in folders_in(folder).items() if not path.is_symlink()}
     return _inner_folders(next(iter(inner.values()))) if len(inner) == 1 else inner

@@ -107,6 +107,15 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
 
 
+def picture_names(folder: Path) -> Iterator[str]:
+    """The names of the pictures in a folder itself, in no order; raises `DataError` when it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            yield from (entry.name for entry in found if is_picture(entry.name))
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
+
+
 def folders_in(folder: Path) -> dict[str, Path]:
     """The folders directly in a folder, by their names in small letters; raises `DataError` when it cannot be read."""
     if not folder.is_dir():

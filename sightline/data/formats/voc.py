@@ -17,6 +17,7 @@ Of an object `name`, `bndbox` and `difficult` count, and `iscrowd`, which `write
 size of 0 says nothing. Document types are refused: they can make an XML file of a kilobyte ask for gigabytes.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,7 @@ _READ_OF_OBJECTS = ("name", "bndbox", "difficult", "iscrowd")
 _ANNOTATIONS = ("annotations", "annotation", "xmls", "xml", "labels")
 _PICTURES = ("jpegimages", "images", "image", "imgs", "img")
 _LISTS = "ImageSets/Main"
+_ANNOTATION = re.compile(rb"<annotation[\s>]")
 _LOOKED_AT = 20
 """Files of a folder that are looked at to tell whether they are annotations."""
 
@@ -186,7 +188,7 @@ def _places(root: Path) -> Iterator[_Place]:
 def _holds_annotations(folder: Path, *, surely: bool = False) -> bool:
     """Whether there are XML files, and one of the first begins as annotations do unless `surely` they are."""
     files = sorted(folder.glob("*.xml"))[:_LOOKED_AT]
-    return bool(files) and (surely or any(b"<annotation" in start_of(file) for file in files))
+    return bool(files) and (surely or any(_ANNOTATION.search(start_of(file)) for file in files))
 
 
 def _all_files(places: list[_Place]) -> Iterator[tuple[str, _Place, Path]]:

@@ -318,7 +318,9 @@ def test_classes_are_not_asked_about(make_folder: MakeFolder, names: list[str]) 
 
 
 def test_data_sets_in_the_folders_are_named(make_folder: MakeFolder) -> None:
-    folder = make_folder("one/images/1.png", "one/masks/1.png", "two/train/a/1.png", "two/train/b/2.png", "three/1.png")
+    folder = make_folder(
+        "one/images/1.png", "one/masks/1.png", "two/train/a/1.png", "two/train/b/2.png", "three/more/1.png"
+    )
     (folder / "three" / IDX).touch()
     named = (
         rf"whole data sets, {folder}/one \(mask folder\), {folder}/three \(idx\), {folder}/two \(image folder\)\. Give"
@@ -413,3 +415,11 @@ def test_masks_of_several_years_of_voc_are_named(make_folder: MakeFolder) -> Non
     with pytest.raises(DataError, match=rf"holds several data sets: {folder}/{years[0]}, {folder}/{years[1]}\. Give"):
         read(folder)
     assert len(read(folder / years[0])) == 1
+
+
+def test_several_data_sets_further_down_are_all_named(make_folder: MakeFolder) -> None:
+    folder = make_folder("default/test/0000.parquet", "default/train/0000.parquet")
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    named = f"{folder}/default/test (parquet), {folder}/default/train (parquet)"
+    assert f"or parts of one: {named}. Give the path of one, or bring the parts together." in str(caught.value)
