@@ -136,7 +136,7 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
         index = FORMATS[format](path)
         alone = index.splits and "train" not in index.splits and path.is_dir() and _names_train(path)
         return index.divided({"train": np.empty(0, np.int64), **index.splits}) if alone else index
-    raise DataError(f"{_why_not(path)}{foreign.line(path) or _hint(path)}")
+    raise DataError(foreign.line(path) or f"{_why_not(path)}{_hint(path)}")
 
 
 def recognised(path: Path, task: str | None = None) -> str | None:

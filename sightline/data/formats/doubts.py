@@ -162,6 +162,8 @@ def _same_folders(classes: Classes) -> Sign | None:
         return None
     each = list(inner[0])
     found = f"each of them holds the same folders, {_listed(each)}"
+    if any(_is_like_masks_of(a, b) for a in each for b in each):
+        return Sign(f"{found}, as pictures and their masks", _IN_TWO)
     if all(map(split_of, each)):
         return Sign(found, f"If these are splits, rename the folders to {split_of(each[0])}/{names[0]} and so on.")
     splits = [split_of(name) for name in names]

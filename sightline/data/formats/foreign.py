@@ -25,7 +25,8 @@ def line(path: Path) -> str:
         start = start_of(file)
         tool = next((tool for tool, looks in _MADE_BY.items() if looks.search(start)), "")
         if tool:
-            return f" {file} is of {tool}, whose own files are not read: export the annotations from there as COCO, VOC or YOLO."
+            own = f"{file} is of {tool}, whose own files are not read"
+            return f"{path} is no data set that Sightline knows: {own}. Export the annotations from there as COCO, VOC or YOLO."
     return ""
 
 

@@ -28,7 +28,10 @@ def test_files_of_other_tools_are_named(make_folder: Callable[..., Path], folder
     xml = isinstance(content, str)
     file = path / folder / ("annotations.xml" if xml else "1.json")
     file.write_text(content if xml else json.dumps(content))
-    with pytest.raises(DataError, match=rf"{file} is of {tool}.* not read: export .* as COCO, VOC or YOLO\.$"):
+    with pytest.raises(
+        DataError,
+        match=rf"^{path} is no data set .*: {file} is of {tool}.* not read\. Export .* as COCO, VOC or YOLO\.$",
+    ):
         read(path)
 
 
@@ -37,4 +40,4 @@ def test_other_json_is_of_no_tool(make_folder: Callable[..., Path]) -> None:
     (path / "info.json").write_text('{"data": 3, "objects": [], "annotations": []}')
     with pytest.raises(DataError, match="one class only") as caught:
         read(path)
-    assert "export" not in str(caught.value)
+    assert "Export" not in str(caught.value)

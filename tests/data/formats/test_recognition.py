@@ -272,6 +272,10 @@ def test_lists_of_splits_have_other_names_too(tmp_path: Path) -> None:
             r"such as p1/1\.tif and 1_mask\.tif\. .* one folder",
         ),
         (["p1/0/1.png", "p1/1/2.png", "p2/0/1.png", "p2/1/2.png"], "the same folders, 0, 1.* such as .*/set/p1"),
+        (
+            ["p1/image/1.png", "p1/mask/7.png", "p2/image/2.png", "p2/mask/8.png"],
+            "each of them holds the same folders, image, mask, as pictures and their masks",
+        ),
         (["cat/train/1.png", "cat/val/2.png", "dog/train/1.png", "dog/val/2.png"], "rename the folders to train/cat"),
         (
             [f"{name}/{name}/{label}/1.png" for name in ("seg_train", "seg_test") for label in "ab"],
