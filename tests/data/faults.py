@@ -166,7 +166,7 @@ IMAGE_FOLDER = (
     fault("image folder", "a hidden file", write("train/cat/.1.png.swp", b"x"), "unused file", "train/cat/.1.png.swp", "hidden"),
     fault("image folder", "a program's file", write("train/cat/Thumbs.db", b"x"), "unused file", "train/cat/Thumbs.db", ".db"),
     fault("image folder", "a picture without an ending", copy("train/cat/0.png", "val/cat/photo"), "unused file", "val/cat/photo", "PNG"),
-    fault("image folder", "a link out of the data set", lambda root: (root / "train/cat/9.png").symlink_to(os.devnull), "unused file", "train/cat/9.png", "link"),
+    fault("image folder", "a link out of the data set", lambda root: (root / "train/cat/9.png").symlink_to(os.devnull), "unused file", "train/cat/9.png", "link out of the data set, to /dev/null"),
     fault("image folder", "a folder beside the splits", write("more/1.png", b"x"), "unused file", "more"),
     fault("image folder", "a JPEG called PNG", saved("train/cat/1.png", lambda i: i, format="JPEG"), "wrong ending", "train/cat/1.png", "JPEG", "1.jpg"),
     fault("image folder", "a grey picture among coloured ones", saved("train/cat/1.png", lambda i: i.convert("L")), "odd picture", "train/cat/1.png", "grey"),
