@@ -155,13 +155,18 @@ def _masks_beside(classes: Classes) -> Sign | None:
 
 
 def _same_folders(classes: Classes) -> Sign | None:
-    """Folders inside that have the same names in each: the classes, or the splits."""
-    names = list(classes.folders)
-    inner = [_inner_folders(folder) for folder in classes.first]
-    if len(inner) < 2 or len(inner[0]) < 2 or any(held.keys() != inner[0].keys() for held in inner):
+    """Folders inside that have the same names in most: the classes, or the splits. Others hold pictures alone, as of a test."""
+    first = classes.first
+    holding = {folder.name: held for folder in first if (held := _inner_folders(folder))}
+    names, inner = list(holding), list(holding.values())
+    if len(inner) < 2 or 2 * len(inner) <= len(first):
         return None
     each = list(inner[0])
-    found = f"each of them holds the same folders, {_listed(each)}"
+    if len(each) < 2 or any(held.keys() != inner[0].keys() for held in inner):
+        return None
+    found = (
+        f"{'each of them holds' if len(inner) == len(first) else 'most of them hold'} the same folders, {_listed(each)}"
+    )
     if any(_is_like_masks_of(a, b) for a in each for b in each):
         return Sign(f"{found}, as pictures and their masks", _IN_TWO)
     if all(map(split_of, each)):
@@ -170,7 +175,7 @@ def _same_folders(classes: Classes) -> Sign | None:
     if all(splits) and len(set(splits)) == len(splits):
         moves = [
             f"{classes.shown(next(iter(held.values())).parent)} to {split}"
-            for held, split in zip(inner, splits, strict=False)
+            for held, split in zip(inner, splits, strict=True)
         ]
         return Sign(found, f"If those are the classes, rename {' and '.join(moves)}.")
     one = next(iter(inner[0].values())).parent

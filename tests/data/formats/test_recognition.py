@@ -278,7 +278,10 @@ def test_lists_of_splits_have_other_names_too(tmp_path: Path) -> None:
         ),
         (["cat/train/1.png", "cat/val/2.png", "dog/train/1.png", "dog/val/2.png"], "rename the folders to train/cat"),
         (
-            [f"{name}/{name}/{label}/1.png" for name in ("seg_train", "seg_test") for label in "ab"],
+            [
+                "seg_pred/seg_pred/1.png",
+                *(f"{name}/{name}/{label}/1.png" for name in ("seg_train", "seg_test") for label in "ab"),
+            ],
             "rename seg_test/seg_test to test and seg_train/seg_train to train",
         ),
     ],
