@@ -116,9 +116,15 @@ def test_weights_start_at_a_lower_rate() -> None:
     assert tuned.optimizer.lr == pytest.approx(scratch.optimizer.lr / 10, rel=0.01)
 
 
-@pytest.mark.parametrize(("images", "batch_size"), [(1_999, 32), (2_000, 64), (19_999, 64), (20_000, 128)])
-def test_small_sets_get_small_batches(images: int, batch_size: int) -> None:
-    assert planned(32, images)[0].training.batch_size == batch_size
+@pytest.mark.parametrize(
+    ("images", "model", "batch_size"),
+    [
+        (1_999, "resnet18", 32), (2_000, "resnet18", 128), (1_999, "vgg11_bn", 32), (2_000, "vgg11_bn", 64),
+        (19_999, "alexnet", 64), (20_000, "alexnet", 128),
+    ],
+)  # fmt: skip
+def test_small_sets_get_small_batches(images: int, model: str, batch_size: int) -> None:
+    assert planned(32, images, model={"name": model})[0].training.batch_size == batch_size
 
 
 def test_an_unknown_model_is_named() -> None:
