@@ -52,7 +52,7 @@ environment: .venv/.complete
 	@$(BIN)/python -m compileall -q -j 0 sightline
 	@# Libraries hold files for other versions of Python, which do not compile here and are not needed.
 	@$(BIN)/python -m compileall -qq -j 0 $$($(BIN)/python -c \
-	  'import sysconfig; print(*(sysconfig.get_path("purelib") + "/" + name for name in ("torch", "torchvision", "typer")))') || true
+	  'import sysconfig; print(*(sysconfig.get_path("purelib") + "/" + name for name in ("torch", "torchvision", "numpy", "PIL", "typer", "rich", "yaml")))') || true
 	@touch $@
 
 clean:

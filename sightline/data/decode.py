@@ -146,12 +146,23 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 def picture_kind(path: Path) -> tuple[str, str] | None:
     """What a picture file is, as Pillow calls it: its kind ("JPEG") and how its pixels are kept ("RGB", "L"); None for no picture."""
     try:
-        with path.open("rb") as file, opened(file, path.name, DEFAULT_LIMITS) as image:
-            return image.format or "", image.mode
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            if simplejpeg is not None and _is_plain(head):
+                colours = _PLAIN_MODES.get(simplejpeg.decode_jpeg_header(head)[2])
+                if colours:
+                    return "JPEG", colours
+            file.seek(0)
+            with opened(file, path.name, DEFAULT_LIMITS) as image:
+                return image.format or "", image.mode
     except Exception:  # as in `decode`, which will say why
         return None
 
 
+_PLAIN_MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}
+"""How the pixels of a JPEG are kept, in libjpeg's words and in Pillow's; those in inks are left to Pillow."""
+_HEAD = 2**16
+"""Bytes in which the header of nearly every JPEG ends."""
 _warnings_are_global = threading.Lock()
 # A process that is forked while another thread holds the lock would wait for it for ever, and keep that thread's filters.
 if hasattr(os, "register_at_fork"):
@@ -194,7 +205,7 @@ def _plain_jpeg(content: bytes, limits: DecodeLimits, shrink: Shrink | None) -> 
         return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
-        if colours not in ("Gray", "YCbCr", "RGB") or height * width > limits.pixels:
+        if colours not in _PLAIN_MODES or height * width > limits.pixels:
             return None
         return torch.from_numpy(_jpeg_pixels(content, height, width, None, shrink))
     except ValueError:

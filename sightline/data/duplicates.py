@@ -53,23 +53,25 @@ def alike(thumbnails: NDArray[np.uint8], likeness: float = ALIKE) -> NDArray[np.
     >>> alike(noise).tolist()
     [0, 1, 0]
     """
-    from scipy.sparse import coo_matrix  # takes long to import
-    from scipy.sparse.csgraph import connected_components
-
     count = len(thumbnails)
     flat = thumbnails.reshape(count, CELLS * CELLS)
     # Copies are grouped by themselves first: a thousand of one picture would be half a million pairs.
     _, first, same = np.unique(flat, axis=0, return_index=True, return_inverse=True)
     shows = flat.std(axis=1) >= _FLAT
     compared = first[shows[first]]
-    pairs = [compared[found] for found in _pairs(flat[compared], likeness)]
-    edges = np.concatenate([np.empty((0, 2), np.int64), *pairs])
-    copies = np.stack([first[same.ravel()], np.arange(count)], axis=1)
-    edges = np.concatenate([edges, copies[shows]])
+    group = np.where(shows, first[same.ravel()], np.arange(count))
+    edges = np.concatenate(
+        [np.empty((0, 2), np.int64), *(compared[found] for found in _pairs(flat[compared], likeness))]
+    )
+    if not len(edges):
+        return group
+    from scipy.sparse import coo_matrix  # takes long to import
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_matrix((np.ones(len(edges), np.bool_), (edges[:, 0], edges[:, 1])), shape=(count, count))
     _, member_of = connected_components(links, directed=False)
     _, lowest, inverse = np.unique(member_of, return_index=True, return_inverse=True)
-    return lowest[inverse].astype(np.int64)
+    return lowest[inverse][group].astype(np.int64)
 
 
 def _pairs(flat: NDArray[np.uint8], likeness: float) -> Iterator[NDArray[np.int64]]:

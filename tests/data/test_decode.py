@@ -8,14 +8,14 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFile
 
-from sightline.data.decode import PILLOW_PIXELS, DecodeLimits, decode, decode_file, opened, picture_size
+from sightline.data.decode import PILLOW_PIXELS, DecodeLimits, decode, decode_file, opened, picture_kind, picture_size
 from sightline.errors import ConfigError, ImageError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -189,6 +189,16 @@ def test_a_jpeg_has_the_same_pixels_by_either_decoder(
         found = decode(file.getvalue(), "a.jpg")
         assert found.shape[1:] == (size if orientation == 6 else size[::-1])
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "how", [{}, {"keep_rgb": True}, {"exif": Image.Exif()}, {"comment": b"x" * 60_000, "icc_profile": b"y" * 90_000}]
+)
+def test_the_kind_of_a_jpeg_is_pillows(mode: str, how: dict[str, Any], tmp_path: Path) -> None:
+    Image.fromarray(RAMP).convert(mode).save(tmp_path / "a.jpg", "JPEG", **how)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert picture_kind(tmp_path / "a.jpg") == (image.format, image.mode)
 
 
 def test_a_jpeg_with_damaged_pixels_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

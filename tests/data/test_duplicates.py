@@ -1,6 +1,7 @@
 """Pictures that are the same or nearly so, against each compared with each."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -82,3 +83,10 @@ def test_copies_are_one_group_however_many_and_flat_pictures_none() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_there_need_not_be_two(count: int) -> None:
     assert alike(np.zeros((count, CELLS, CELLS), np.uint8)).tolist() == list(range(count))
+
+
+def test_without_pairs_copies_are_grouped_and_scipy_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most data sets have none, and the import takes a good part of what it takes to check a small one."""
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    thumbnails = np.random.default_rng(0).integers(0, 256, (4, CELLS, CELLS), dtype=np.uint8)
+    assert alike(thumbnails[[0, 1, 0, 2, 1, 3]]).tolist() == [0, 1, 0, 3, 1, 5]
