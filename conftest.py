@@ -14,6 +14,8 @@ import pytest
 
 # Examples in docstrings that train: slow, as a test that does so would be.
 LONG_EXAMPLES = {"sightline.workflows.train.train"}
+# The first test of a process that asks for one of these trains a network.
+LONG_FIXTURES = {"trained"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
@@ -26,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         key=lambda item: "end_to_end" not in item.path.parts and not hasattr(getattr(item, "module", None), "Forked")
     )
     for item in items:
-        if item.name in LONG_EXAMPLES:
+        if item.name in LONG_EXAMPLES or LONG_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -66,6 +66,7 @@ def change_header(path: Path, **values: object) -> None:
     safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata={"sightline": json.dumps(header)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "text"),
     [
@@ -82,6 +83,7 @@ def test_wrong_headers_are_refused(path: Path, values: dict[str, object], text: 
         checkpoint.load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "text"),
     [

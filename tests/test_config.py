@@ -57,6 +57,7 @@ def test_a_recipe_goes_through_toml(tmp_path: Path) -> None:
     assert compose([("again", read_recipe(path))]) == config
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 2**31),
     st.floats(1e-6, 10, allow_nan=False),

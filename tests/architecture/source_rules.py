@@ -56,7 +56,7 @@ def room(package: Path, path: Path) -> str:
 def functions(package: Path) -> Iterator[tuple[Path, Definition]]:
     """Every function and method, nested ones too."""
     for path in source_files(package):
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(path):
             if isinstance(node, Definition):
                 yield path, node
 
@@ -88,7 +88,7 @@ def relative_imports(package: Path) -> list[str]:
     return [
         f"{_at(package, path, node.lineno)}: relative import"
         for path in source_files(package)
-        for node in ast.walk(_tree(path))
+        for node in _nodes(path)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
 
@@ -219,7 +219,7 @@ def banned_names(package: Path) -> list[str]:
     found = []
     for path in source_files(package):
         names = [(0, part) for part in path.relative_to(package).with_suffix("").parts]
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(path):
             if isinstance(node, Definition | ast.ClassDef):
                 names.append((node.lineno, node.name))
             elif isinstance(node, ast.arg):
@@ -237,7 +237,7 @@ def unsafe_code(package: Path) -> list[str]:
     found = []
     for path in source_files(package):
         found += [f"{_at(package, path, line)}: imports {n}" for line, n in _libraries(path) if n in UNSAFE_MODULES]
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(path):
             if isinstance(node, ast.Call) and (what := _unsafe_call(node)):
                 found.append(f"{_at(package, path, node.lineno)}: {what}")
     return found
@@ -248,7 +248,7 @@ def registries(package: Path) -> list[str]:
     return [
         f"{_at(package, path, node.lineno)}: {node.name} is registered by a decorator"
         for path in source_files(package)
-        for node in ast.walk(_tree(path))
+        for node in _nodes(path)
         if isinstance(node, Definition | ast.ClassDef)
         and any("regist" in ast.unparse(decorator).lower() for decorator in node.decorator_list)
     ]
@@ -312,6 +312,15 @@ def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    return _walked(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _walked(text: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_parsed(text)))
+
+
 def _lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
@@ -322,7 +331,7 @@ def _at(package: Path, path: Path, line: int = 0) -> str:
 
 def _libraries(path: Path) -> Iterator[tuple[int, str]]:
     """(line, first part of the name) of every absolute import."""
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -332,7 +341,7 @@ def _libraries(path: Path) -> Iterator[tuple[int, str]]:
 def _own_imports(package: Path, path: Path, *, top_only: bool = False) -> Iterator[tuple[int, str, str | None]]:
     """(line, module below the package, name taken from it) of every import from our own package."""
     own = package.name
-    for node in _tree(path).body if top_only else ast.walk(_tree(path)):
+    for node in _tree(path).body if top_only else _nodes(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] == own:
@@ -360,13 +369,18 @@ def _targets(package: Path, path: Path, *, top_only: bool = False) -> set[Path]:
     return {target for target in found if target is not None and target != path}
 
 
-def _defined(path: Path) -> set[str]:
+def _defined(path: Path) -> frozenset[str]:
+    return _names(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _names(text: str) -> frozenset[str]:
     names = set()
-    for node in _tree(path).body:
+    for node in _parsed(text).body:
         if isinstance(node, Definition | ast.ClassDef):
             names.add(node.name)
         names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return names
+    return frozenset(names)
 
 
 def _is_verb(package: Path, path: Path, node: Definition) -> bool:
@@ -404,6 +418,6 @@ def _calls_outside(package: Path, allowed: set[str], matches: Callable[[ast.Call
         f"{_at(package, path, node.lineno)}: {what}"
         for path in source_files(package)
         if room(package, path) not in allowed
-        for node in ast.walk(_tree(path))
+        for node in _nodes(path)
         if isinstance(node, ast.Call) and matches(node)
     ]

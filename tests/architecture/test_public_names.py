@@ -59,6 +59,7 @@ def test_the_version_is_that_of_the_project() -> None:
     assert sightline.__version__ == project["version"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

@@ -226,6 +226,7 @@ def test_predict_replaces_files_when_told(cli, predicted, tmp_path) -> None:
     assert predicted.written == (out, True)
 
 
+@pytest.mark.slow
 def test_models_lists_networks_with_parameters_and_weights(cli, monkeypatch) -> None:
     done = cli("models", "--json")
     assert done.code == 0
@@ -241,6 +242,7 @@ def test_models_lists_networks_with_parameters_and_weights(cli, monkeypatch) -> 
     assert "60.2 M" in table
 
 
+@pytest.mark.slow
 def test_sample_writes_pictures_and_counts_them(cli, tmp_path) -> None:
     out = tmp_path / "digits"
     done = cli("sample", out, "--json")
@@ -253,6 +255,7 @@ def test_sample_writes_pictures_and_counts_them(cli, tmp_path) -> None:
     assert str(out) in again.said
 
 
+@pytest.mark.slow
 def test_sample_writes_scenes_where_they_are_asked_for(cli, tmp_path, monkeypatch) -> None:
     asked = []
 

@@ -108,6 +108,7 @@ print("the result")
 """
 
 
+@pytest.mark.slow
 def test_on_a_real_terminal(tmp_path) -> None:
     (tmp_path / "tests_progress.py").write_bytes(Path(__file__).read_bytes())
     ours, theirs = pty.openpty()

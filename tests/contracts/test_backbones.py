@@ -65,6 +65,7 @@ def state_dict_hash(name):
     return hashlib.sha256("\n".join(f"{n} {tuple(t.shape)}" for n, t in state.items()).encode()).hexdigest()
 
 
+@pytest.mark.slow
 @every_stem
 def test_channels_and_strides_are_those_of_the_maps_finest_first(name, stem):
     """A side that is longer by the coarsest stride has that many more cells, and no map has cells to spare."""
@@ -100,6 +101,7 @@ def test_the_smallest_size_is_enough_and_needed(name, stem):
             model(torch.rand(1, 3, side - 1, side - 1, device="meta"))
 
 
+@pytest.mark.slow
 def test_a_subset_of_stages_gives_the_same_maps_finest_first(built):
     images = torch.rand(1, 3, *_sizes(built)[0])
     asked = [built.stages[-1], built.stages[0]]
@@ -117,6 +119,7 @@ def test_the_logits_are_the_head_on_the_last_map(built):
     assert logits.shape == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_channels", [1, 4])
 def test_other_numbers_of_channels(name, in_channels):
     model = _shapes_of(name, in_channels=in_channels)
@@ -155,6 +158,7 @@ def test_stages_and_head_hold_every_parameter_once(name):
     assert set(held) == {id(parameter) for parameter in model.parameters()}
 
 
+@pytest.mark.slow
 def test_channels_last_gives_the_same_logits(own):
     """In float64 to the last digits; in float32, where a hundred layers add up their rounding, to 1e-4 of the largest."""
     for dtype, tolerance in ((torch.float32, 1e-4), (torch.float64, 1e-10)):
@@ -167,6 +171,7 @@ def test_channels_last_gives_the_same_logits(own):
         torch.testing.assert_close(last, contiguous, rtol=0, atol=tolerance * float(contiguous.abs().max()))
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_give_the_same_type_and_gradients_reach_the_stem(own):
     images = torch.rand(2, 3, *_sizes(own)[-1])
     evaluated = own.eval()(images)

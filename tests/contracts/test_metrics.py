@@ -67,6 +67,7 @@ def test_the_result_is_json_and_counts_its_images(task, name, seen):
     assert result["images"] == seen
 
 
+@pytest.mark.slow
 @every_metric
 @settings(deadline=None, max_examples=25)
 @given(batches=st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=5), order=st.randoms())

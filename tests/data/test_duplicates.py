@@ -31,6 +31,7 @@ def by_comparing_all(thumbnails: np.ndarray, likeness: float) -> list[int]:
     return group
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likeness", [0.8, 0.9, ALIKE])
 def test_groups_are_those_of_comparing_each_with_each(likeness: float) -> None:
     rng = np.random.default_rng(1)

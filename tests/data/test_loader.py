@@ -38,6 +38,7 @@ def together(parts: list[Batch]) -> tuple[Tensor, tuple[object, ...], tuple[int,
     return images, targets, tuple(index for part in parts for index in part.indices)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "world_size", "start"), [(2, 1, 0), (0, 2, 0), (2, 2, 3), (0, 1, 5)])
 def test_samples_do_not_depend_on_workers_processes_or_restarts(
     make_index: MakeIndex, workers: int, world_size: int, start: int
@@ -94,6 +95,7 @@ def test_the_order_is_pinned() -> None:
     assert epoch_order(8, seed=0, epoch=0).tolist() == [0, 5, 2, 4, 1, 3, 6, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (0, 2), (1, 2), (2, 3)])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_takes_each_sample_once(make_index: MakeIndex, rank: int, world_size: int, workers: int) -> None:
@@ -110,6 +112,7 @@ def test_an_evaluation_starts_no_worker_that_has_nothing_to_do(make_index: MakeI
     assert eval_loader(Samples(make_index(5, 6), range(count), keep), 3, workers=4).num_workers == workers
 
 
+@pytest.mark.slow
 def test_a_worker_closes_nothing_that_it_inherits(make_index: MakeIndex, tmp_path: Path) -> None:
     class Kept:
         """Such as a run's lock: in a circle, so that only the garbage collector finds that nobody needs it any more."""

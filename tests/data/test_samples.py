@@ -11,6 +11,7 @@ from sightline.data.samples import write_digits, write_scenes
 from sightline.errors import DataError, StorageError
 
 
+@pytest.mark.slow
 def test_digits(tmp_path: Path) -> None:
     folder = write_digits(tmp_path / "digits")
     index = read(folder)

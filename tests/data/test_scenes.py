@@ -22,6 +22,8 @@ from sightline.data.sources import TensorSource
 from sightline.data.splits import with_splits
 from sightline.structures import DetectionTarget
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"train": 40, "val": 20, "test": 20}
 FEW = {"train": 3, "val": 2, "test": 2}
 

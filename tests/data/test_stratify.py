@@ -66,6 +66,7 @@ def test_groups_stay_together_and_shares_do_too(kind: str, request: pytest.Fixtu
         assert np.abs(present[found[split]].sum(0) - share * present.sum(0))[many].max() <= 1
 
 
+@pytest.mark.slow
 def test_the_seed_and_the_names_decide_and_nothing_else(several: NDArray[np.bool_]) -> None:
     first = split_of(stratified(several, alone(3000), names(3000), SHARES, 3))
     assert split_of(stratified(several, alone(3000) * 7 + 5, names(3000), SHARES, 3)) == first

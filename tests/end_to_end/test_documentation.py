@@ -49,6 +49,7 @@ def test_every_command_is_one_of_ours(page) -> None:
     assert all(line.startswith("sightline ") for line in commands(page)), commands(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_that_do_no_work_can_be_parsed(page, capsys) -> None:
     """`--help` after the words of a command checks the verb and that the page names no option that is not there."""

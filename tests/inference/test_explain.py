@@ -97,6 +97,7 @@ def test_at_the_last_map_of_a_resnet_it_is_the_class_activation_map() -> None:
         torch.testing.assert_close(parts.sum() + model.fc.bias[2], model.classify(features)[0, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["resnet18", *(pytest.param(n, marks=pytest.mark.slow) for n in ("googlenet_2014", *LARGE))]
 )

@@ -19,6 +19,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "stage", "side"), NETWORKS)
 def test_cells_are_centred_where_their_gradient_is(name, stage, side) -> None:
     """The energy of the gradient of a cell in the middle, averaged over noise, has its centre at the cell's place."""

@@ -21,6 +21,7 @@ def model() -> FasterRCNN:
     return model
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_network(model) -> None:
     images = torch.rand(2, 3, 64, 96)
     with torch.no_grad():

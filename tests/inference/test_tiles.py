@@ -12,6 +12,7 @@ def picture(height: int, width: int) -> torch.Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "tile"), [((150, 131), 52), ((60, 200), 36)])
 def test_tiles_of_the_valid_network_are_the_whole(size: tuple[int, int], tile: int) -> None:
     torch.manual_seed(0)

@@ -31,6 +31,7 @@ def _with_ties(seed):
     return DetectionPrediction(boxes=prediction.boxes, scores=coarse, labels=prediction.labels), target
 
 
+@pytest.mark.slow
 @every_metric
 @settings(deadline=None, max_examples=10)
 @given(batches=st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=5), order=st.randoms())
@@ -61,6 +62,7 @@ def test_with_ties_the_order_of_images_is_seen():
     assert whole.compute()["AP"] != turned.compute()["AP"]
 
 
+@pytest.mark.slow
 @every_metric
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_the_size_of_batches_changes_nothing(new, size):

@@ -119,6 +119,7 @@ def _sample(height: int, width: int, boxes: list[list[float]], seed: int) -> Sam
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_padding", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_picture_is_learned_from_alike_alone_and_beside_a_larger_one(in_padding) -> None:
     """Each has 56 pixels of padding at least, more than a cell of the map sees: where the map ends does not matter."""

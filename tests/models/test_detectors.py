@@ -38,6 +38,7 @@ def test_two_ways_and_one_say_the_same_of_what_they_are_told() -> None:
     assert torch.allclose(one(features)[0], two(features)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PEERS)
 def test_a_published_state_loads_whole_under_new_names_and_old(name: str) -> None:
     with torch.device("meta"):
@@ -53,6 +54,7 @@ def test_a_published_state_loads_whole_under_new_names_and_old(name: str) -> Non
     assert set(theirs) == set(ours.state_dict())
 
 
+@pytest.mark.slow
 def test_a_file_for_other_classes_leaves_the_last_layers_new(tmp_path: Path) -> None:
     arguments = {"backbone": "resnet18", "neck": "fpn", "width": 16, "hidden": 16}
     torch.manual_seed(0)
@@ -85,6 +87,7 @@ def test_published_detectors_are_found_by_name() -> None:
         find(PEERS[0], "imagenet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

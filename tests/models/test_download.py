@@ -218,6 +218,7 @@ def _equal(model, state):
     return all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_weights_are_loaded_by_name_from_the_site_and_then_from_the_cache(published, site, teacher):
     for _ in range(2):
         model = _student()

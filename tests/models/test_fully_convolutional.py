@@ -37,6 +37,7 @@ def _filled(name):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*EQUAL, *(pytest.param(name, marks=pytest.mark.slow) for name in EQUAL_SLOW)])
 def test_at_the_size_of_training_the_one_cell_has_the_classifiers_logits(name):
     torch.manual_seed(0)
@@ -48,6 +49,7 @@ def test_at_the_size_of_training_the_one_cell_has_the_classifiers_logits(name):
     torch.testing.assert_close(got[..., 0, 0], expected, rtol=0, atol=1e-4 * max(1.0, float(expected.abs().max())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [n if n in {*EQUAL, "alexnet_2012", "vgg16"} else pytest.param(n, marks=pytest.mark.slow) for n in BACKBONES],
@@ -61,6 +63,7 @@ def test_larger_images_give_a_map_with_a_cell_for_each_window(name):
     assert dense(torch.rand(1, 3, size, size + 96, device="meta")).shape == (1, 5, 1, 4)
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_classifier_on_its_window():
     """Of a network whose maps do not notice the border: without padding, the windows are independent."""
     torch.manual_seed(0)

@@ -20,6 +20,7 @@ def _shapes(name, **arguments):
         return create_model(name, **arguments).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "without", "helping"),
     [
@@ -73,6 +74,7 @@ def test_normalisation_is_where_figure_3_has_it():
     assert [names[part] for part in order] == [*stem, "inception3a", "inception3b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(
     ("stem", "side", "cells"), [("imagenet", 224, [112, 56, 28, 14, 7]), ("small", 32, [32, 16, 16, 8, 4])]
@@ -83,6 +85,7 @@ def test_maps_have_the_sizes_of_table_1(name, stem, side, cells):
     assert [features.shape[1] for features in maps.values()] == [64, 192, 480, 832, 1024]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FORMS, pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_asking_for_the_auxiliary_outputs_changes_no_logit_and_training_no_type(name):
     torch.manual_seed(0)
@@ -97,6 +100,7 @@ def test_asking_for_the_auxiliary_outputs_changes_no_logit_and_training_no_type(
     assert {tuple(logits.shape) for logits in (*outputs, *trained)} == {(2, 3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_auxiliary_gradients_reach_the_stem_but_nothing_above_their_map(name):
     torch.manual_seed(0)
@@ -123,6 +127,7 @@ def test_the_papers_auxiliary_pool_is_5x5_with_stride_3():
     torch.testing.assert_close(seen[0][0, 7], torch.tensor(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FORMS, pytest.param("inception_v3", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", [80, 100, 384])
 def test_auxiliary_classifiers_take_other_sizes(name, size):

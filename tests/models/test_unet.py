@@ -81,6 +81,7 @@ def test_dropout_is_at_the_end_of_the_contracting_path_and_in_training_alone():
     assert not any(isinstance(module, nn.Dropout) for module in unet(num_classes=2, width=1).modules())
 
 
+@pytest.mark.slow
 @every_backbone
 def test_logits_have_the_size_of_the_picture_on_every_classifier(name):
     draws = random.Random(name)
@@ -271,6 +272,7 @@ def test_what_cannot_be_is_refused(make, error, text):
         make()
 
 
+@pytest.mark.slow
 def test_eight_pictures_are_learned_by_heart():
     torch.manual_seed(0)
     model = UNet(num_classes=2, in_channels=1, width=4)

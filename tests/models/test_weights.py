@@ -72,6 +72,7 @@ def test_a_first_convolution_of_another_shape_stays_new_and_is_reported(publishe
     assert _same(model, teacher, but=report.new)
 
 
+@pytest.mark.slow
 def test_a_first_linear_layer_of_another_stem_stays_new_and_is_reported(tmp_path):
     thin = Form(widths=(4, 4, 4, 4, 4), groups=(1, 1, 1, 1, 1), normalised=False, dropout_first=True)
     teacher, model = AlexNet(thin, num_classes=6), AlexNet(thin, num_classes=6, stem="small")

@@ -107,6 +107,7 @@ def test_half_precision_is_reduced_in_float32_and_double_stays_double(loss):
     assert low.item() == pytest.approx(exact.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 @every_loss
 def test_gradients_are_those_of_the_value(loss):
     logits = _logits(1.0).double().requires_grad_()

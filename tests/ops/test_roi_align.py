@@ -29,6 +29,7 @@ def test_a_ramp_is_read_at_the_middle_of_each_bin(sampling_ratio):
     torch.testing.assert_close(unaligned, values + 50.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling_ratio", [0, 2])
 def test_it_is_differentiable(sampling_ratio):
     maps = [_map(1, 2, 4, 5, dtype=torch.double), _map(1, 2, 2, 3, seed=1, dtype=torch.double)]

@@ -126,6 +126,7 @@ def _check(seed):
         assert [-1.0 if value is None else value for value in ours] == pytest.approx(theirs, rel=0, abs=1e-12), seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(3))
 def test_thirty_random_data_sets(part):
     for seed in range(10 * part, 10 * part + 10):

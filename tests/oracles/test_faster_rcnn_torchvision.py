@@ -50,6 +50,7 @@ def _images() -> tuple[list[Tensor], Tensor, Tensor]:
     return pictures, batch, torch.tensor(SIZES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neck", PEERS)
 def test_names_and_shapes_are_the_published_ones(neck):
     with torch.device("meta"):

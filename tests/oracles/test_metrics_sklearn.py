@@ -32,6 +32,7 @@ def test_top_1_and_top_5(classes):
         assert ours["top5"] == 1.0
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
 def test_confusion_and_scores_of_each_class(pairs):

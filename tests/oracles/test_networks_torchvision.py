@@ -57,6 +57,7 @@ def _ours(name, theirs):
     return ours.eval()
 
 
+@pytest.mark.slow
 @every_name
 def test_weights_load_strictly_both_ways_and_logits_agree(name):
     torch.manual_seed(0)
@@ -89,6 +90,7 @@ def test_auxiliary_outputs_in_training_agree(name):
         torch.testing.assert_close(got, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_the_preprocessing_of_the_table_is_what_they_do_inside_the_network(name):
     torch.manual_seed(0)

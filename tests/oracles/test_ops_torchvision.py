@@ -129,6 +129,7 @@ def _tied(generator: torch.Generator, count: int) -> tuple[Tensor, Tensor, Tenso
     return boxes, scores, torch.randint(0, 5, (count,), generator=generator)
 
 
+@pytest.mark.slow
 def test_nms_is_theirs_on_1000_cases_with_ties():
     generator, suppressed = _seeded(0), 0
     for case in range(1000):

@@ -105,6 +105,7 @@ def test_a_module_that_runs_twice_has_its_parameters_once() -> None:
     assert layers[2].multiply_adds == layers[3].multiply_adds > 0
 
 
+@pytest.mark.slow
 def test_multiply_adds_are_those_that_torch_counts(backbone, built, traced) -> None:
     """Someone else's count: two operations each, and the auxiliary classifiers only when they are asked for."""
     architecture, model = traced(backbone), built(backbone)

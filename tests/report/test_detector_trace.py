@@ -32,6 +32,7 @@ def counted(model: FasterRCNN, side: int) -> tuple[int, int]:
     return fixed.get_total_flops(), head.get_total_flops()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "arguments"), CASES)
 def test_costs_are_those_that_torch_counts_with_one_region(body, arguments) -> None:
     with torch.device("meta"):

@@ -64,6 +64,7 @@ def panel_of(drawn: np.ndarray, number: int, height: int, width: int) -> np.ndar
     return drawn[top : top + height, left : left + width]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_heat_is_in_the_file_where_it_is_in_the_picture(tmp_path, scale) -> None:
     """A hot cell in a picture that is drawn with 240 x 480 pixels: found at the same place in the panel."""
@@ -84,6 +85,7 @@ def test_the_heat_is_in_the_file_where_it_is_in_the_picture(tmp_path, scale) -> 
     assert (y.mean() + 0.5, x.mean() + 0.5) == (20 + 3.5 * 40, 140 + 1.5 * 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"),
     [(1, 1), *(pytest.param(*shape, marks=pytest.mark.slow) for shape in ((600, 40), (30, 900), (900, 1200)))],
@@ -114,6 +116,7 @@ def test_nothing_that_speaks_for_a_class_is_drawn_without_heat(tmp_path) -> None
     assert nothing_is_cut(pixels(tmp_path / "c.png"))
 
 
+@pytest.mark.slow
 def test_each_cell_has_the_colour_of_its_class_and_the_legend_too(tmp_path) -> None:
     """Two classes in 1 x 2 cells of 100 pixels, 50 from the edge, in a picture of 200 x 300 that is drawn with 320 x 480."""
     draw_class_map(class_map(200, 300, (1, 2)), grey(200, 300), NAMES, tmp_path / "d.png")

@@ -56,6 +56,7 @@ def drawing(seen: Proposals, path: Path, names: tuple[str, ...] = ("cat",)) -> n
     return drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_cell_is_where_its_reference_boxes_are_centred(scale, tmp_path) -> None:
     """Cell (2, 3) of a map with steps of 80 pixels, in a picture that is drawn with 320 x 480 pixels."""
@@ -74,6 +75,7 @@ def test_the_levels_with_the_highest_objectness_are_drawn() -> None:
     assert _levels_shown([low, high, low, high, low, high]) == [0, 1, 3, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "count"),
     [

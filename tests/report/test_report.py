@@ -31,6 +31,7 @@ def columns_of(picture: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
     return np.flatnonzero((picture == colour).all(-1).any(0)) / picture.shape[1]
 
 
+@pytest.mark.slow
 def test_curves_show_loss_on_the_left_and_the_metric_on_the_right(tmp_path) -> None:
     draw_curves([*steps(12), *epochs(0.2, 0.8, 0.6)], "top1", tmp_path / "c.png")
     picture = pixels(tmp_path / "c.png")
@@ -41,6 +42,7 @@ def test_curves_show_loss_on_the_left_and_the_metric_on_the_right(tmp_path) -> N
     assert 0.7 < best.mean() < 0.9, "the second of three epochs is the best one"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "records",
     [
@@ -87,6 +89,7 @@ def test_matrices_of_any_size(classes, tmp_path) -> None:
     assert 300 < width < 4000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["$a$", "$", "100% \\frac", "", "名前", "x" * 200])
 def test_any_class_name_can_be_drawn(name, tmp_path) -> None:
     draw_confusion([[1, 0], [0, 1]], [name, "other"], tmp_path / "m.png", title=f"test: {name[:20]}")

@@ -41,6 +41,7 @@ def traced(case: str) -> Architecture:
     return trace(built(case), CASES[case][2])
 
 
+@pytest.mark.slow
 @every_case
 def test_multiply_adds_are_those_that_torch_counts(case) -> None:
     side, counter = CASES[case][2], FlopCounterMode(display=False)
@@ -89,6 +90,7 @@ def test_the_shapes_are_those_of_the_paper_s_figure() -> None:
     assert rows["output"].output == "2 x 388 x 388"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "what"),
     [

@@ -48,6 +48,7 @@ def words(case: str) -> list[str]:
     return [shape.text for shape in drawn(case).shapes if isinstance(shape, Word)]
 
 
+@pytest.mark.slow
 @every_case
 def test_nothing_overlaps_and_it_fits_a_page(case) -> None:
     assert faults(drawn(case)) == []

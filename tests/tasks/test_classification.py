@@ -172,6 +172,7 @@ def test_auxiliary_classifiers_are_found_in_a_compiled_network(one_process):
         assert list(ClassificationTask(NAMES).loss(model, batch)) == ["classification", "auxiliary"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_2014"])
 def test_the_auxiliary_losses_change_the_gradient_of_the_stem(name):
     torch.manual_seed(0)

@@ -42,6 +42,7 @@ def test_crowds_and_difficult_objects_are_not_learned():
     assert network.sizes.tolist() == [[64, 64], [64, 64]]
 
 
+@pytest.mark.slow
 def test_predictions_are_in_the_pixels_of_the_picture_as_it_was():
     torch.manual_seed(0)
     model = FasterRCNN(resnet18(stem="small"), num_classes=2, neck="fpn").eval()

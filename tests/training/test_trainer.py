@@ -50,6 +50,7 @@ def run(folder: Path, **options: object) -> dict[str, Tensor]:
     return load_file(folder / "weights" / "last.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9, "clip": 1.0, "accumulate": 2}, {"adamw": True}, {"workers": 2}])
 def test_a_stop_within_an_epoch_and_a_resume_give_the_same_bits(tmp_path: Path, options: dict[str, object]) -> None:
     if options.pop("adamw", False):

@@ -61,6 +61,7 @@ def test_everything_is_json_and_says_who_reads_whom() -> None:
     assert sum(layer["multiply_adds"] for layer in layers) == described["multiply_adds"]
 
 
+@pytest.mark.slow
 def test_auxiliary_classifiers_are_apart() -> None:
     described = describe("googlenet_2014", image_size=32, num_classes=10).as_object()
     aux = [layer for layer in described["layers"] if layer["auxiliary"]]

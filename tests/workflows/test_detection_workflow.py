@@ -132,6 +132,7 @@ def test_a_detector_stands_on_a_trained_classifier(trained: TrainResult, discs: 
     assert (after["backbone.body.conv1.weight"] == before["conv1.weight"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sections", "text"),
     [

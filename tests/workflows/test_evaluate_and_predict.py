@@ -19,6 +19,8 @@ from sightline.workflows.predict import PredictResult, Row, find_pictures, predi
 from sightline.workflows.train import TrainResult
 from tests.workflows.squares import write_squares
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_test_split_is_evaluated_by_default(trained: TrainResult) -> None:
     result = evaluate(trained.run)

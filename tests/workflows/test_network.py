@@ -20,6 +20,7 @@ NETWORKS: dict[str, tuple[str, dict[str, object], Shape, set[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [pytest.param("detection", marks=pytest.mark.slow), "classification", "segmentation"])
 def test_classes_of_other_names_get_layers_of_their_own(task: str, tmp_path: Path) -> None:
     name, arguments, shape, layers = NETWORKS[task]

@@ -34,6 +34,7 @@ def planned(side: int, images: int = 100, **sections: Any) -> tuple[RunConfig, P
     return config, preprocessing, "\n".join(said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "input_side", "resize", "stem", "crop"),
     [
@@ -55,6 +56,7 @@ def test_the_pictures_decide_size_stem_and_crop(side: int, input_side: int, resi
     assert ("stem for small images" in said) == (stem != "imagenet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "stem"),
     [("resnet18", "small"), ("resnet34", "small_pooled"), ("vgg16_bn", "small"), ("googlenet", "small")],
@@ -63,6 +65,7 @@ def test_a_network_that_small_pictures_would_make_slow_gets_the_coarser_stem(nam
     assert planned(32, model={"name": name})[0].model.arguments["stem"] == stem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rate"),
     [("resnet18", 4e-3), ("googlenet", 4e-3), ("alexnet", 6e-4), ("vgg16_bn", 1.6e-3), ("googlenet_2014", 6e-4)],
@@ -72,6 +75,7 @@ def test_networks_with_layers_that_are_not_normalised_get_a_gentler_rate(name: s
     assert config.optimizer.lr == pytest.approx(rate)
 
 
+@pytest.mark.slow
 def test_published_weights_come_without_the_auxiliary_classifiers() -> None:
     config, *_ = planned(224, model={"name": "googlenet", "weights": "imagenet"})
     assert config.model.arguments == {"auxiliary": False}
@@ -116,6 +120,7 @@ def test_weights_start_at_a_lower_rate() -> None:
     assert tuned.optimizer.lr == pytest.approx(scratch.optimizer.lr / 10, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "model", "batch_size"),
     [

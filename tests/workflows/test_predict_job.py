@@ -22,6 +22,8 @@ from sightline.workflows.predict_job import predict_job
 from sightline.workflows.shard import shard
 from tests.forked import Forked
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -162,7 +164,6 @@ def test_the_verb(weights: Path, pictures: Path, tmp_path: Path, capsys: pytest.
     assert main(["predict", str(weights), str(pictures), "--job", "a", "--out", "b.csv"]) == 2
 
 
-@pytest.mark.slow
 def test_a_job_that_is_killed_twice_has_every_picture_once(weights: Path, tmp_path: Path) -> None:
     """20,000 pictures where SIGHTLINE_JOB_PICTURES says so, 900 else."""
     count = int(os.environ.get("SIGHTLINE_JOB_PICTURES", "900"))

@@ -79,6 +79,7 @@ def planned(path: Path, index: Index, report: Report, **sections: Any) -> tuple[
     return config, shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", DETECTORS, ids=lambda path: path.stem)
 def test_a_detectors_recipe_is_planned_as_it_is_written_and_its_network_built(path: Path, tmp_path: Path) -> None:
     index = read(write_discs(tmp_path / "discs", {"train": 3, "val": 2}))
@@ -108,6 +109,7 @@ def test_the_recipe_of_unet_follows_the_paper() -> None:
     assert config.data.image_size == 572 - 184
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
 def test_a_recipe_is_planned_as_it_is_written_and_its_network_built(
     path: Path, looked_at: tuple[Index, Report]

@@ -168,6 +168,7 @@ def test_unreadable_pictures_are_named_and_divided(photos: Path, tmp_path: Path)
     assert "broken" in sides(photos, tmp_path / "out.csv")
 
 
+@pytest.mark.slow
 def test_pictures_with_boxes_and_with_masks(make_scenes: Callable[..., Any], tmp_path: Path) -> None:
     for masks, kind in ((False, coco), (True, mask_folder)):
         index = make_scenes(masks=masks)

@@ -126,6 +126,7 @@ def test_an_undivided_folder_is_divided_and_the_division_kept(tmp_path: Path) ->
     assert {row.rsplit(",", 1)[1] for row in rows[1:]} == {"train", "val", "test"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sections", "error", "text"),
     [
@@ -245,6 +246,7 @@ def test_a_run_gives_its_arguments_to_what_starts_from_it(tmp_path: Path) -> Non
         train(data, name="c", out=tmp_path, **{**quick, "model": {**from_first, "arguments": {"stride_in": "3x3"}}})
 
 
+@pytest.mark.slow
 def test_untrained_parts_are_not_frozen(squares: Path, tmp_path: Path) -> None:
     """A file for the paper's stem and small pictures: the first convolution would stay random for good."""
     state = create_model("resnet18", num_classes=3).state_dict()
@@ -320,6 +322,7 @@ def test_recipes_mean_the_same_from_every_folder(
     assert Path(config.data.path).is_absolute()
 
 
+@pytest.mark.slow
 def test_weights_for_another_network_are_refused(trained: TrainResult, squares: Path, tmp_path: Path) -> None:
     model = {"name": "resnet34", "weights": str(trained.run)}
     with pytest.raises(WeightsError, match="is not for this ResNet"):

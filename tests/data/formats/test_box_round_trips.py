@@ -80,6 +80,7 @@ def pictures(draw: st.DrawFn) -> tuple[list[list[tuple[float, ...]]], list[str]]
     return held, draw(st.lists(st.sampled_from(["train", "val"]), min_size=3, max_size=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(made=pictures())

@@ -99,6 +99,7 @@ def test_corners_on_the_grid_are_as_in_pycocotools(make_coco: MakeCoco) -> None:
     assert mask(read(make_coco([{**ONE, "segmentation": parts}]), "coco masks")).tolist() == theirs.tolist()
 
 
+@pytest.mark.slow
 def test_run_lengths_are_those_of_pycocotools(make_coco: MakeCoco) -> None:
     generator, masks, images, rows = np.random.default_rng(0), [], [], []
     for number in range(1, 41):
@@ -266,6 +267,7 @@ def test_digests_tell_outlines_apart(make_coco: MakeCoco) -> None:
     assert again.digest(0) == index.annotations.digest(0)
 
 
+@pytest.mark.slow
 def test_corners_are_no_objects_in_memory(make_coco: MakeCoco) -> None:
     numbers = 400
     outline = [[float(number % 29) + 0.5 for number in range(numbers)]]

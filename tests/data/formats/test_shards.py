@@ -228,6 +228,7 @@ def test_the_order_is_the_same_for_any_number_of_processes(shards: Path) -> None
     assert orders[0] == orders[1] == orders[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["folder", "http", "memory", "file"])
 def test_batches_are_the_same_from_everywhere(place: str, shards: Path, server: RangeServer) -> None:
     """With workers, and from the middle on."""

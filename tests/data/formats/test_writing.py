@@ -107,6 +107,7 @@ def annotations(draw: st.DrawFn, name: str, kind: type, labels: list[int], class
     return Objects.of(boxes, found, crowd, difficult)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(data=st.data())
