@@ -13,7 +13,7 @@ from torch import Tensor
 from sightline.errors import InputError
 
 BETA = 1 / 9  # where smooth L1 turns from a square into a line; the paper: 1
-REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # the paper divides by .1, .1, .2, .2: region offsets are about 1 in size then
+REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # its authors' code divides by .1, .1, .2, .2: offsets are about 1 in size then
 
 Pooling = Literal["align", "pool"]
 Objectness = Literal["sigmoid", "softmax"]
@@ -42,7 +42,7 @@ class Proposing:
     """Whether boxes centred in the padding beside a smaller picture teach and are proposed. Published detectors: yes; what
     is learned from a picture then depends on the size of the others in its batch."""
     candidates: tuple[int, int] = (2000, 1000)
-    """Best boxes of a level that are looked at, in training and in use. The paper: (12000, 6000)."""
+    """Best boxes of a level that are looked at, in training and in use. The authors' code: (12000, 6000)."""
     proposals: tuple[int, int] = (2000, 1000)
     """Regions of an image that are handed on, in training and in use. The paper: (2000, 300)."""
     nms_iou: float = 0.7
@@ -77,13 +77,13 @@ class Judging:
     background_iou: tuple[float, float] = (0.0, 0.5)
     """It is background within this overlap, from and below. Girshick 2015: (0.1, 0.5)."""
     samples: int = 512
-    """Regions of an image that teach. The paper: 128."""
+    """Regions of an image that teach. Girshick 2015: 128 of two images; with one image a step, the authors' code: 128."""
     positive_share: float = 0.25
     """Largest share of positive ones among them."""
     score_threshold: float = 0.05
     """Detections with a lower probability are not given."""
     nms_iou: float = 0.5
-    """Of two detections of one class that overlap more, the better one stays. The paper: 0.3."""
+    """Of two detections of one class that overlap more, the better one stays. The authors' code: 0.3."""
     detections: int = 100
     """Most detections an image."""
 

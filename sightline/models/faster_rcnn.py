@@ -19,9 +19,9 @@ Where this departs from the paper:
 - Training is joint and end to end (the paper's section 3.2 alternates four steps, and names this as the simpler way).
 - Objectness is one logit a reference box; `objectness="softmax"` is the paper's two-way softmax.
 - Regions are read by RoIAlign (He et al. 2017, arXiv:1703.06870); `pooling="pool"` is the paper's RoIPool.
-- Reference boxes lie around the middles of the cells of networks that pad little, not at multiples of the stride, and those
-  in the padding of a batch take no part (`Features.offsets`, `Proposing.in_padding`).
-- What `detector_settings.py` says of its values.
+- Reference boxes lie at multiples of the stride: on a VGG half a stride before the middles of its cells, where the paper has
+  them. With networks that pad less they lie in the middles (`Features.offsets`). Those in a batch's padding take no part.
+- Both terms of equation 1 are means over the boxes drawn, and not weighed; the rest is in `detector_settings.py`.
 
 Shape letters: `N` images, `C` channels, `H W` pixels, `h w` cells, `A` reference boxes of all levels, `P` proposals an image,
 `G` objects an image, `K` classes; class 0 inside this file is background.
@@ -60,7 +60,7 @@ class ProposalHead(nn.Module):
         self.bbox_pred = nn.Conv2d(channels, boxes * 4, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)  # section 3.3
+                nn.init.normal_(module.weight, std=0.01)  # section 3.1.3
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
@@ -287,8 +287,8 @@ class RegionHeads(nn.Module):
 class FasterRCNN(nn.Module):
     """A detector on a classifier's feature maps; see the table above.
 
-    `backbone` is the classifier. `stages` are the maps that are used, finest first; more than one needs a neck. With a
-    classifier that has two hidden linear layers (VGG, AlexNet) and no neck, the head takes them over as they are.
+    `backbone` is the classifier. `stages` are the maps that are used, finest first; more than one needs a neck. On the
+    last map of a classifier with two hidden linear layers (VGG, AlexNet), without a neck, the head takes them over as they are.
     `width` is the number of channels of a pyramid, `hidden` that of the head's linear layers, where they are new.
 
     >>> from sightline.models.resnet import resnet18
@@ -325,7 +325,7 @@ class FasterRCNN(nn.Module):
         self.in_channels, self.num_classes = backbone.in_channels, num_classes
         strides = [backbone.strides[stage] for stage in stages]
         channels = width if pyramid else backbone.channels[stages[0]]
-        box_head, grid, features = _head(backbone, channels, neck, hidden)
+        box_head, grid, features = _head(backbone, stages[-1], channels, neck, hidden)
         fpn = FeaturePyramid([backbone.channels[stage] for stage in stages], channels, norm=second) if pyramid else None
         backbone.keep_stages(stages[-1])
         self.backbone = Features(backbone, stages, fpn)
@@ -402,13 +402,13 @@ class FasterRCNN(nn.Module):
         return results
 
 
-def _head(backbone: Backbone, channels: int, neck: str, hidden: int | None) -> tuple[nn.Module, int, int]:
+def _head(backbone: Backbone, stage: str, channels: int, neck: str, hidden: int | None) -> tuple[nn.Module, int, int]:
     """The head, the side of the grid that it reads, and its width."""
     if neck == "fpn_v2":
         return ConvHead(channels, hidden or 1024), 7, hidden or 1024
     paper = neck == "none"
     linear = [layer for layer in backbone.head_layers() if isinstance(layer, nn.Linear)]
-    if paper and len(linear) == 3 and hidden is None:
+    if paper and stage == backbone.stages[-1] and len(linear) == 3 and hidden is None:
         grid = round((linear[0].in_features / channels) ** 0.5)
         return TwoLinear(linear[0], linear[1], dropout=0.5), grid, linear[1].out_features
     width = hidden or (4096 if paper else 1024)

@@ -51,6 +51,20 @@ def test_a_head_of_two_linear_layers_is_the_classifiers_own(name, layers):
     assert not any("classifier" in name for name, _ in model.named_parameters())
 
 
+@pytest.mark.parametrize(
+    ("name", "stage"), [("vgg16", "conv3"), ("vgg16", "conv4"), ("alexnet", "conv1"), ("alexnet", "conv2")]
+)
+def test_a_map_that_the_classifiers_layers_did_not_read_gets_a_head_of_its_own(name, stage):
+    with torch.device("meta"):
+        classifier = create_model(name)
+        own = [layer.weight for layer in classifier.head_layers() if isinstance(layer, torch.nn.Linear)]
+        heads = FasterRCNN(classifier, num_classes=3, stages=[stage]).roi_heads
+        assert not any(parameter is weight for parameter in heads.parameters() for weight in own)
+        maps = torch.zeros(1, classifier.channels[stage], 9, 9)
+        logits, _ = heads([maps], torch.zeros(1, 2, 4))
+    assert logits.shape == (1, 2, 4)
+
+
 # Without a neck the head of a network that has none of its own is a hundred million parameters: AlexNet stands for all.
 FORMS = [("alexnet", "none"), ("alexnet", "fpn"), ("resnet18", "fpn"), ("googlenet", "fpn"), ("vgg11", "fpn_v2")]
 
