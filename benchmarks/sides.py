@@ -16,9 +16,7 @@ import torchvision
 from sightline import checkpoint
 from sightline.device import Precision, keep_freed_memory, pick_precision
 from sightline.inference.predictor import Predictor
-from sightline.inference.tiles import Tiled
 from sightline.models import Network, create_model
-from sightline.models.unet import UNet
 from sightline.structures import Batch
 from sightline.tasks.task import Task
 from sightline.training.distributed import World
@@ -48,8 +46,7 @@ def our_side(
         return model.to(device, memory_format=torch.channels_last)
 
     model, trained = network().eval(), network().train()
-    # In tiles where a picture is large, as `inference.predictor.load` has it.
-    predictor = Predictor(Tiled(model) if isinstance(model, UNet) else model, task, header, device, precisions[0])
+    predictor = Predictor(model, task, header, device, precisions[0])
     job = Job(
         run=Path("unused"),
         model=trained,

@@ -20,12 +20,11 @@ from sightline.data.loader import collate, collate_padded, equal_sizes, together
 from sightline.data.transforms import eval_transform
 from sightline.device import Precision, autocast, pick_device, pick_precision
 from sightline.errors import ImageError, InputError
-from sightline.inference.tiles import LARGEST, Tiled
 from sightline.models.backbone import Backbone
-from sightline.models.unet import UNet
 from sightline.ops.images import normalise, stretched
 from sightline.structures import Batch, ClassificationTarget, Prediction, Preprocessing, Sample, WholePicture, Windows
 from sightline.tasks.task import Task
+from sightline.tasks.tiles import LARGEST
 
 Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, an (H, W, 3) uint8 array, or a (3, H, W) uint8 tensor; RGB."""
@@ -180,8 +179,6 @@ def load(run: str | Path, *, precision: Precision | None = None, device: torch.d
     loaded = checkpoint.load(checkpoint.run_weights(Path(run)))
     model, task = checkpoint.build(loaded)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if isinstance(model, UNet):
-        model = Tiled(model)
     return Predictor(model, task, loaded.header, device, precision or pick_precision(device, training=False))
 
 

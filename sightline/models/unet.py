@@ -156,7 +156,7 @@ class UNet(nn.Module):
         channels, stride = body.channels[coarsest], body.strides[coarsest]
         self.multiple = lcm(stride, body.multiple)
         # Two cells a side at least, so that batch normalisation has something to average in a batch of one.
-        self.smallest = 4 if valid else -(-max(body.smallest, 2 * stride) // self.multiple) * self.multiple
+        self.smallest = 4 if valid else -(-(body.smallest + stride) // self.multiple) * self.multiple
         self.margin = 92 if valid else 0
         stage_at = {body.strides[stage]: stage for stage in body.stages}
         self._fine: dict[int, str | None] = {}  # stride of each step, coarsest first, and the stage that is connected

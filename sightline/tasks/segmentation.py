@@ -17,6 +17,7 @@ from sightline.metrics.touching_objects import TouchingObjects
 from sightline.ops.mask_losses import focal, pixel_cross_entropy, soft_dice
 from sightline.structures import IGNORED, Batch, SegmentationPrediction, SegmentationTarget, Target
 from sightline.tasks.task import check_class_names
+from sightline.tasks.tiles import in_tiles
 
 LOSSES = ("cross_entropy", "dice", "focal")
 """What can be learned by; several with "+" between them are summed."""
@@ -144,10 +145,11 @@ class SegmentationTask:
     def predict(self, model: nn.Module, batch: Batch) -> list[SegmentationPrediction]:
         """The most probable class of each pixel, in the size of the picture before it was resized where the batch knows that.
 
-        Probabilities are resized, not classes: an outline then runs where two are equally probable. Raises `InputError` if
-        the model has another number of classes, `SightlineError` if its output is not a number.
+        A `UNet` goes over large pictures in tiles. Probabilities are resized, not classes: an outline then runs where two are
+        equally probable. Raises `InputError` if the model has another number of classes, `SightlineError` if its output is not
+        a number.
         """
-        logits = self._checked(model(batch.images), batch.images).detach()
+        logits = self._checked(in_tiles(model)(batch.images), batch.images).detach()
         sizes = [tuple(batch.images.shape[2:])] * len(batch) if batch.sizes is None else batch.sizes.tolist()
         goals = sizes if batch.original_sizes is None else batch.original_sizes.tolist()
         found = []

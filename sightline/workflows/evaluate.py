@@ -25,7 +25,6 @@ from sightline.inference.draw import write_png
 from sightline.inference.mask_pictures import MaskedPicture, mask_sheet
 from sightline.inference.object_pictures import Comparison, detection_sheet
 from sightline.inference.predictor import Predictor, load
-from sightline.inference.tiles import LARGEST
 from sightline.report.confusion import draw_confusion
 from sightline.structures import (
     Batch,
@@ -39,6 +38,7 @@ from sightline.structures import (
 from sightline.tasks.detection import DetectionTask
 from sightline.tasks.task import evaluate as evaluate_task
 from sightline.tasks.task import scores
+from sightline.tasks.tiles import LARGEST
 from sightline.training.runlog import Listener, Silence
 from sightline.workflows.faults_said import once_said
 from sightline.workflows.pictures import THERE, evaluation_samples, task_of

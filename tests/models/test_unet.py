@@ -89,6 +89,9 @@ def test_logits_have_the_size_of_the_picture_on_every_classifier(name):
         model = _on(name, stem=stem, skip=skip)
         for size in [(17, 23), (draws.randint(17, 1500), draws.randint(17, 1100))]:
             assert model(torch.rand(1, 3, *size, device="meta")).shape == (1, 3, *size)
+    body = model.backbone
+    coarsest = body.forward_features(torch.rand(1, 3, model.smallest, model.smallest, device="meta"))[body.stages[-1]]
+    assert min(coarsest.shape[2:]) >= 2  # a batch norm cannot learn from one cell
     assert model.size_for(1) == model.smallest
     assert model.size_for(model.smallest + 1) == model.smallest + model.multiple
 

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sightline.errors import ConfigError, InputError, SightlineError
+from sightline.models.unet import unet
 from sightline.ops.mask_losses import focal, pixel_cross_entropy, soft_dice
 from sightline.structures import (
     IGNORED,
@@ -16,6 +17,7 @@ from sightline.structures import (
 )
 from sightline.tasks.segmentation import SegmentationConfig, SegmentationTask
 from sightline.tasks.task import evaluate, scores
+from sightline.tasks.tiles import TILE
 
 TASK = SegmentationTask(("ground", "cell", "rim"))
 
@@ -198,3 +200,16 @@ def test_names_are_checked():
     with pytest.raises(InputError, match="at most 255 classes fit, got 256"):
         SegmentationTask(tuple(str(label) for label in range(256)))
     assert isinstance(TASK.predict(Giving(_logits(1, 3, 6, 8)), _batch(_mask(6, 8)))[0], SegmentationPrediction)
+
+
+def test_a_large_picture_is_measured_in_tiles_in_training_too(monkeypatch):
+    """Whoever measures has no more memory at the end of an epoch than in use."""
+    network, pieces = unet(num_classes=3, width=1).eval(), []
+    raw = network.raw
+    monkeypatch.setattr(network, "raw", lambda images: pieces.append(tuple(images.shape[2:])) or raw(images))
+    size = (TILE + 20, TILE)
+    evaluate(TASK, network, [_batch(_mask(*size), size=size)])
+    assert pieces == [(TILE, TILE)] * 2
+    pieces.clear()
+    evaluate(TASK, network, [_batch(_mask(40, 50), size=(40, 50))])
+    assert pieces == [(48, 64)]

@@ -18,11 +18,11 @@ from sightline.data.samples import write_digits
 from sightline.data.splits import read_splits
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.inference.predictor import load, to_tensor
-from sightline.inference.tiles import LARGEST
 from sightline.models import create_model
 from sightline.models.unet import UNet
 from sightline.ops.images import stretched
 from sightline.structures import Windows
+from sightline.tasks.tiles import LARGEST
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.plan import with_task
 from sightline.workflows.predict import PredictResult, Row, predict, write_predictions

@@ -23,6 +23,11 @@ _STEEPNESS = 8
 as much in the one."""
 
 
+def in_tiles(model: nn.Module) -> nn.Module:
+    """A `UNet` so that it takes large pictures too; another network as it is."""
+    return Tiled(model) if isinstance(model, UNet) else model
+
+
 class Tiled(nn.Module):
     """`network`, which takes pictures of any size, in tiles of `tile` pixels where they have more than `largest` pixels.
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from sightline.inference.tiles import Tiled
 from sightline.models import create_backbone
 from sightline.models.unet import UNet, unet
+from sightline.tasks.tiles import Tiled
 
 
 def picture(height: int, width: int) -> torch.Tensor:
