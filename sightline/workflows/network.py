@@ -79,6 +79,16 @@ def published(model: ModelConfig) -> Published | None:
     return None
 
 
+def colours(model: ModelConfig) -> dict[str, Any]:
+    """`mean` and `std` of the values that the weights which training starts from were trained on; nothing without any.
+
+    GoogLeNet's and Inception's are not those of the others, whatever the size of the pictures.
+    """
+    entry, header = published(model), header_of(model.weights) or header_of(model.backbone_weights)
+    known = entry or header
+    return {} if known is None else {"mean": known.preprocessing.mean, "std": known.preprocessing.std}
+
+
 def header_of(weights: str) -> checkpoint.Header | None:
     """What a run or a weights file of ours says of its network; None for other files, and for no file."""
     path = Path(weights)

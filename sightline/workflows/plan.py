@@ -25,7 +25,7 @@ from sightline.models.weights import is_published
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection, plan_segmentation
-from sightline.workflows.network import header_of, inherited, published
+from sightline.workflows.network import colours, header_of, inherited, published
 from sightline.workflows.pictures import THERE, task_of, training_positions
 
 SMALL_IMAGE = 64
@@ -177,19 +177,19 @@ def _image_size(config: RunConfig, report: Report, said: list[str]) -> tuple[Run
         preprocessing = entry.preprocessing
         said.append(f"input {preprocessing.crop} px, prepared as for the published weights")
     elif size is not None:
-        preprocessing = _preprocessing(size)
+        preprocessing = _preprocessing(size, config.model)
     elif median <= SMALL_IMAGE:
-        preprocessing = _preprocessing(max(32, -(-median // 8) * 8))
+        preprocessing = _preprocessing(max(32, -(-median // 8) * 8), config.model)
         said.append(f"input {preprocessing.crop} px, since the pictures are small (shorter side {median} px)")
     else:
-        preprocessing = _preprocessing(min(PHOTO_SIZE, median // 32 * 32))
+        preprocessing = _preprocessing(min(PHOTO_SIZE, median // 32 * 32), config.model)
         said.append(f"input {preprocessing.crop} px (the pictures' shorter side is {median} px)")
     return replace(config, data=replace(config.data, image_size=preprocessing.crop)), preprocessing
 
 
-def _preprocessing(size: int) -> Preprocessing:
+def _preprocessing(size: int, model: ModelConfig) -> Preprocessing:
     """Small pictures are used whole; larger ones lose a border, as in the papers (256 -> 224)."""
-    return Preprocessing(resize=size if size <= SMALL_IMAGE else round(size * 256 / 224), crop=size)
+    return Preprocessing(resize=size if size <= SMALL_IMAGE else round(size * 256 / 224), crop=size, **colours(model))
 
 
 def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:

@@ -17,7 +17,7 @@ from sightline.models import DETECTOR_BACKBONE, create_model
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.ops.anchors import distinct, fit, fit_levels, recall
 from sightline.structures import WholePicture
-from sightline.workflows.network import inherited, on_backbone, published
+from sightline.workflows.network import colours, inherited, on_backbone, published
 
 SHORTER, LONGER = 600, 1000
 """Sides of a detector's pictures, in pixels (Ren et al. 2015, section 3.3)."""
@@ -36,9 +36,7 @@ def whole_pictures(config: RunConfig, report: Report, said: list[str]) -> tuple[
     else:
         median = report.sizes.shorter_median if report.sizes else SHORTER
         chosen = size or min(SHORTER, median)
-        # Values as the classifier below is used to: those of GoogLeNet are not those of the others.
-        values = {} if entry is None else {"mean": entry.preprocessing.mean, "std": entry.preprocessing.std}
-        shape = WholePicture(shorter=chosen, longer=round(chosen * LONGER / SHORTER), **values)
+        shape = WholePicture(shorter=chosen, longer=round(chosen * LONGER / SHORTER), **colours(config.model))
         if size is None:
             said.append(
                 f"shorter side {chosen} px (that of the pictures is {median} px); the longer one up to {shape.longer}"

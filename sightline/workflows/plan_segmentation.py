@@ -10,7 +10,7 @@ from sightline.data.checks import Report
 from sightline.data.index import Index
 from sightline.errors import ConfigError
 from sightline.structures import Windows
-from sightline.workflows.network import inherited, on_backbone, published
+from sightline.workflows.network import colours, inherited, on_backbone, published
 
 WINDOWS = 128, 256
 """Least and most side of the windows that a segmenter learns from, in pixels: half of the pictures' shorter side, so that a step costs
@@ -36,9 +36,7 @@ def windows(config: RunConfig, report: Report, said: list[str]) -> tuple[RunConf
     if size is None:
         said.append(f"windows of {side} px (the pictures' shorter side is {median} px); pictures keep their own pixels")
     config = replace(config, data=replace(config.data, image_size=side, stretch=stretch))
-    if entry is None:
-        return config, Windows(side=side, stretch=stretch)
-    return config, Windows(side=side, stretch=stretch, mean=entry.preprocessing.mean, std=entry.preprocessing.std)
+    return config, Windows(side=side, stretch=stretch, **colours(config.model))
 
 
 def _unlike_exposures(report: Report) -> bool:

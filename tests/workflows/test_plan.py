@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.config import RunConfig, compose
+from sightline.checkpoint import Header, save
+from sightline.config import ModelConfig, RunConfig, compose
 from sightline.data.annotations import ClassLabels
 from sightline.data.checks import Report, Sizes
 from sightline.data.formats import read
@@ -15,6 +16,7 @@ from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 from sightline.errors import ConfigError, UnknownNameError
 from sightline.structures import Preprocessing
+from sightline.workflows.network import colours
 from sightline.workflows.plan import complete, with_task
 from tests.workflows.discs import write_discs
 
@@ -111,6 +113,22 @@ def test_published_weights_bring_their_preprocessing_and_stem() -> None:
     assert "stem" not in config.model.arguments
     assert "zero_init" not in config.model.arguments
     assert "as for the published weights" in said
+
+
+def test_at_another_size_too_pictures_have_the_colours_that_the_weights_know(tmp_path: Path) -> None:
+    """Those of GoogLeNet and Inception reach from -1 to 1; so do those of a run that began with them."""
+    halves = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    for name in ("googlenet", "inception_v3"):
+        _, preprocessing, _ = planned(384, model={"name": name, "weights": "imagenet"}, data={"image_size": 128})
+        assert preprocessing == Preprocessing(resize=146, crop=128, **halves)
+    kept = Preprocessing(resize=256, crop=224, **halves)
+    names = {"architecture": "googlenet", "task": "classification", "class_names": ("a", "b")}
+    save(tmp_path / "run.safetensors", {"x": torch.zeros(1)}, Header(arguments={}, preprocessing=kept, **names))
+    _, preprocessing, _ = planned(384, model={"weights": str(tmp_path / "run.safetensors")})
+    assert preprocessing == kept
+    from_run = ModelConfig(name="unet", backbone_weights=str(tmp_path / "run.safetensors"))
+    assert colours(from_run) == halves
+    assert planned(384)[1] == Preprocessing(resize=256, crop=224)
 
 
 def test_weights_start_at_a_lower_rate() -> None:
