@@ -115,7 +115,10 @@ def create_model(name: str, num_classes: int | None = None, **arguments: Any) ->
 
 def _check_arguments(name: str, builder: Callable[..., object], arguments: dict[str, Any]) -> None:
     accepted = inspect.signature(builder).parameters
-    for argument in arguments:
+    for argument, value in arguments.items():
         if argument not in accepted:
             takes = [*accepted, *(["backbone_arguments"] if "backbone" in accepted else [])]
             raise InputError(f"{name} does not take the argument {argument!r}. It takes: {', '.join(takes)}.")
+        # "False" and "no" from a command line are words, which Python takes for true.
+        if isinstance(accepted[argument].default, bool) and not isinstance(value, bool):
+            raise InputError(f"{name}: {argument} is true or false, got {value!r}.")

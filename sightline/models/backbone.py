@@ -18,9 +18,9 @@ that pad (ResNet, VGG, GoogLeNet) round a side that is no multiple of the stride
 little, loses a cell or two at the border.
 
 To write a new one: set `stages`, `channels`, `strides`, `in_channels`, `first`, `head`, `stems`; call `check_arguments`;
-say in `parts` which modules make each stage, in `head_pooling` and `head_layers` what makes the logits. Set `multiple` or
-`smallest` if the paper's arithmetic does not allow every size, `stem_layers` if the stem decides on more than the first
-convolution, `auxiliary_parts` and `auxiliary_heads` if there are further classifiers for training.
+say in `parts` which modules make each stage, in `head_pooling` and `head_layers` what makes the logits. Set `smallest` if
+the paper's arithmetic does not allow every size, `stem_layers` if the stem decides on more than the first convolution,
+`auxiliary_parts` and `auxiliary_heads` if there are further classifiers for training.
 
 Shape letters: `N` batch, `C` channels, `H W` pixels, `K` classes.
 """
@@ -59,8 +59,6 @@ class Backbone(nn.Module, ABC):
     auxiliary_heads: tuple[str, ...] = ()
     """Names of the last linear layers of those that it was built with. A network that has some takes `auxiliary=True` in
     `forward` and then returns a tuple: the logits, and the (N, K) logits of each of these."""
-    multiple: int = 1
-    """Height and width must be multiples of this, in pixels."""
     smallest: int = 1
     """Height and width must be at least this, in pixels."""
 
@@ -102,6 +100,7 @@ class Backbone(nn.Module, ABC):
         `image_size` is the side that it was trained at, in pixels: there the map has one cell, with the same logits.
         The weights are shared, not copied. Raises `InputError` for a size at which no such reading is exact.
         """
+        check_count("image_size", image_size)
         return FullyConvolutional(self, image_size)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -205,15 +204,13 @@ class Backbone(nn.Module, ABC):
         right_height, right_width = self.size_for(height), self.size_for(width)
         if (height, width) != (right_height, right_width):
             raise InputError(
-                f"{name} cannot take images of {height} x {width} pixels (height x width): each side must be at least "
-                f"{self.smallest} and a multiple of {self.multiple}. Pad them to {right_height} x {right_width}."
+                f"{name} cannot take images of {height} x {width} pixels (height x width): each side must have at least "
+                f"{self.smallest}. Enlarge or pad them to {right_height} x {right_width}."
             )
 
     def size_for(self, side: int) -> int:
         """The nearest allowed length, in pixels, of a side that is not shorter than `side`."""
-        if self.multiple == 1:
-            return side if side >= self.smallest else self.smallest
-        return -(-max(side, self.smallest) // self.multiple) * self.multiple
+        return side if side >= self.smallest else self.smallest
 
     def _check_stage(self, stage: str) -> None:
         if stage not in self.stages:

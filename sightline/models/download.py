@@ -28,19 +28,24 @@ def fetch_file(
 
     Bytes arrive in a file beside `path` that ends in ".partial"; a later call continues it. Several processes may ask
     for one file at once: one downloads, the others wait. Raises `WeightsError` if the server cannot be reached, sends
-    more than `size_limit` bytes or the wrong file (which is deleted), or if the file that is there is wrong (which is
-    left alone); `StorageError` if the disk is full.
+    more than `size_limit` bytes or the wrong file (which is deleted), or if the file that is there is wrong or cannot be
+    read (which is left alone); `StorageError` if the disk is full or the folder cannot be written.
     """
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with _alone(path):
                 if not path.exists():  # it may have come while we waited
                     _download(url, path, sha256_prefix, size_limit, progress)
                     return path
-        except OSError as error:
-            raise storage_error(path, error) from error
-    found = file_sha256(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise WeightsError(
+            f"{path} is there but cannot be read: {error.strerror}. Replace it by the file from {url}."
+        ) from error
     if not found.startswith(sha256_prefix):
         raise WeightsError(
             f"{path} is damaged or is another file: its SHA-256 should start with {sha256_prefix}, but starts with "

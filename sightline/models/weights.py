@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sightline.errors import UnknownNameError, WeightsError
+from sightline.errors import StorageError, UnknownNameError, WeightsError
 from sightline.models.backbone import Backbone
 from sightline.models.detectors import current_names
 from sightline.models.download import Progress, fetch_file
@@ -198,7 +198,13 @@ def fetch(entry: Published, folder: Path | None = None, progress: Progress | Non
     See `sightline.models.download.fetch_file` for what it raises.
     """
     path = (folder or cache_folder()) / entry.file
-    return fetch_file(entry.url, path, entry.sha256_prefix, progress=progress)
+    try:
+        return fetch_file(entry.url, path, entry.sha256_prefix, progress=progress)
+    except StorageError as error:
+        raise StorageError(
+            f"{error} Downloads go into the folder that the environment variable SIGHTLINE_CACHE names: choose one that can "
+            f"be written and has room, or one with {entry.file} in it."
+        ) from error
 
 
 def is_published(weights: str) -> bool:

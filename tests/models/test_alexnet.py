@@ -94,5 +94,5 @@ def test_wrong_arguments_are_named(arguments, error, words):
 
 
 def test_an_image_too_small_is_refused_with_the_size_to_pad_to():
-    with pytest.raises(InputError, match=r"32 x 32 pixels .* at least 63 .* Pad them to 63 x 63"):
+    with pytest.raises(InputError, match=r"32 x 32 pixels .* at least 63. Enlarge or pad them to 63 x 63"):
         _shapes("alexnet")(torch.rand(1, 3, 32, 32, device="meta"))

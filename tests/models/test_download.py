@@ -1,4 +1,5 @@
 import copy
+import errno
 import hashlib
 import http.server
 import io
@@ -157,6 +158,21 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(site, tmp_path):
         fetch_file(site.url, tmp_path / "cache" / "weights.pth", DIGEST)
 
 
+def test_a_file_that_cannot_be_read_is_named(path):
+    path.mkdir(parents=True)  # where the file should be
+    with pytest.raises(WeightsError, match=f"{path.name} is there but cannot be read: Is a directory. Replace it"):
+        fetch_file("http://127.0.0.1:9/weights.pth", path, DIGEST)
+
+
+def test_a_folder_that_may_not_be_searched_is_a_storage_error(path, monkeypatch):
+    def forbidden(_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("pathlib.Path.exists", forbidden)
+    with pytest.raises(StorageError, match="could not be written: Permission denied"):
+        fetch_file("http://127.0.0.1:9/weights.pth", path, DIGEST)
+
+
 def test_who_comes_second_waits_for_the_first(site, path):
     results = []
     threads = [
@@ -259,3 +275,10 @@ def test_without_a_network_the_name_leads_to_the_file_to_bring_and_its_place(pub
         load_published(_student(), "googlenet")
     place = weights.cache_folder() / published.file
     assert f"bring the file from {away.url} and put it at {place}" in str(caught.value)
+
+
+def test_where_downloads_cannot_be_kept_another_folder_is_asked_for(published, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(StorageError, match=f"SIGHTLINE_CACHE names: choose one .* with {published.file} in it"):
+        load_published(_student(), "googlenet")

@@ -126,3 +126,9 @@ def test_dropout_acts_on_the_map_in_training_alone():
     features = torch.rand(1, 1024, 2, 2)
     assert not torch.equal(dense.train().head(features), dense.head(features))
     assert torch.equal(dense.eval().head(features), dense.head(features))
+
+
+@pytest.mark.parametrize("size", [0, -3, 224.0, "224"])
+def test_a_size_that_is_none_is_named(size):
+    with pytest.raises(InputError, match=f"image_size: expected a whole number of at least 1, got {size!r}"):
+        _shapes("resnet18").as_fully_convolutional(size)

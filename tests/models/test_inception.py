@@ -35,7 +35,7 @@ def test_large_windows_are_taken_apart():
 def test_wrong_arguments_and_sizes_are_named():
     with pytest.raises(UnknownNameError, match="stem 'tiny'"):
         create_model("inception_v3", stem="tiny")
-    with pytest.raises(InputError, match=r"at least 75 .* Pad them to 75 x 75"):
+    with pytest.raises(InputError, match=r"at least 75. Enlarge or pad them to 75 x 75"):
         _shapes()(torch.rand(1, 3, 64, 64, device="meta"))
     with pytest.raises(InputError, match="Build it with auxiliary=True"):
         _shapes(auxiliary=False)(torch.rand(1, 3, 96, 96, device="meta"), auxiliary=True)

@@ -100,6 +100,7 @@ def test_the_stems_have_the_strides_they_claim(stem, strides, kernel):
         ({"in_channels": 0}, InputError, "in_channels: expected a whole number of at least 1, got 0"),
         ({"in_channels": "3"}, InputError, "got '3'"),
         ({"num_classes": 0}, InputError, "num_classes"),
+        ({"zero_init": "False"}, InputError, "resnet18: zero_init is true or false, got 'False'"),
         ({"dept": 18}, InputError, "does not take the argument 'dept'. It takes: num_classes, in_channels, zero_init"),
     ],
 )
