@@ -28,8 +28,6 @@ Where this departs from the paper, or the paper leaves a choice:
 Shape letters: `N` batch, `C` channels, `H W` pixels, `h w` cells, `K` classes.
 """
 
-from math import lcm
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -154,7 +152,7 @@ class UNet(nn.Module):
         self.backbone = body
         coarsest = body.stages[-1]
         channels, stride = body.channels[coarsest], body.strides[coarsest]
-        self.multiple = lcm(stride, body.multiple)
+        self.multiple = stride
         # Two cells a side at least, so that batch normalisation has something to average in a batch of one.
         self.smallest = 4 if valid else -(-(body.smallest + stride) // self.multiple) * self.multiple
         self.margin = 92 if valid else 0
