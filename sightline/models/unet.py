@@ -13,9 +13,9 @@ at each step, the map of equal size from the other side: the cross connections (
     image, logits    a side of 12 + 16 n loses 184 pixels   a multiple of the coarsest stride keeps its size
 
 `raw` is the bare network with this arithmetic. `forward` takes pictures of any size and gives logits of the same size: it
-mirrors the picture at its borders as far as is needed, and cuts the logits back. For the paper's form these are the 92
-mirrored pixels of section 2. Tiles at steps of a multiple of 16, with 92 pixels of the picture itself around each, give
-with `raw` what one piece gives (Figure 2).
+mirrors the picture at its borders as far as is needed, and cuts the logits back. The paper's form needs 92 pixels at each
+side, mirrored as in section 1 and Figure 2. Tiles at steps of a multiple of 16, with 92 pixels of the picture itself around
+each, give with `raw` what one piece gives.
 
 Where this departs from the paper, or the paper leaves a choice:
 - Dropout is as in the authors' released network: half of the two coarsest maps.

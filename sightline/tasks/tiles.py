@@ -1,6 +1,6 @@
 """Pictures that are too large for one piece: a segmenter goes over them in overlapping tiles.
 
-The paper's network (Ronneberger, Fischer, Brox 2015, arXiv:1505.04597, section 2, Figure 2) loses a margin at each border, so its
+The paper's network (Ronneberger, Fischer, Brox 2015, arXiv:1505.04597, section 1, Figure 2) loses a margin at each border, so its
 tiles, cut with that margin around them, give what one piece would give. A padded network sees zeros where a tile ends and the
 picture does not; its tiles overlap, and in the middle of the overlap, far from either end, the probabilities of one tile pass
 into those of the next.
