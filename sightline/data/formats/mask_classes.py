@@ -39,6 +39,8 @@ _WHITE = (IGNORED, 2**16 - 1)
 """The largest values of 8 and of 16 bits: what is drawn in white."""
 _HALF, _NEARLY = 128, 240
 """Values that no counting from 1 leads to: from half of 255 on, and nearly 255."""
+_OBJECTS = 10
+"""Numbers that a mask has at least in a data set whose masks are said to number objects."""
 _LOOKED_AT = 32
 """Masks that are looked at before training: for whether 255 is a class, and whether a table of colours applies."""
 
@@ -109,7 +111,9 @@ def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
         if not any(_values(image, name) for name, image in _opened(root, some)):
             raise DataError(f"{error} The masks that were looked at, {len(some)}, are all like that.") from error
     with ThreadPoolExecutor(8) as pool:
-        found: set[int] = set().union(*pool.map(lambda name: _of_file(root, name), masks))
+        each = list(pool.map(lambda name: _of_file(root, name), masks))
+    _refuse_numbered_objects(root, masks, each)
+    found: set[int] = set().union(*each)
     for white in _WHITE:
         if found <= {0, white} and white in found:
             return _two(BINARY, None, white)
@@ -134,6 +138,20 @@ def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
     notes = [said, *([f"The value {IGNORED} in masks is ignored."] if IGNORED in found else [])]
     coding = {IGNORED: IGNORED, **{value: label for label, value in enumerate(values)}}
     return Classes(tuple(map(str, values)), Coding(coding), tuple(notes), None)
+
+
+def _refuse_numbered_objects(root: Path, masks: Sequence[str], each: Sequence[set[int]]) -> None:
+    """Raise `DataError` where nearly every mask counts 1, 2, 3 and so on, each up to a number of its own, as no classes do."""
+    most = {name: max(values) for name, values in zip(masks, each, strict=True) if values - {0}}
+    counting = sum(len(values - {0}) == max(values) for values in each if values - {0})
+    fewest, largest = min(most, key=most.__getitem__, default=""), max(most, key=most.__getitem__, default="")
+    if not most or counting < 0.9 * len(most) or most[largest] < max(_OBJECTS, most[fewest] + 1):
+        return
+    raise DataError(
+        f"The masks below {root} ({len(masks)}) count from 1 without a gap, {fewest} to {most[fewest]} and {largest} to {most[largest]}, "
+        "and no file names classes. So look masks that number the objects of each picture. Save the class of each pixel, such as 1 in "
+        "all objects of one class. If the values are classes, name them in classes.txt."
+    )
 
 
 def _coloured(table: "_Table", some: Iterable[tuple[str, Image.Image]]) -> Classes:

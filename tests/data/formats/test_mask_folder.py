@@ -274,6 +274,31 @@ def test_tables_of_values_in_the_folders_of_splits(make_folder: MakeFolder) -> N
         read(folder)
 
 
+def test_masks_that_number_objects_are_refused(make_masks: Callable[..., Path]) -> None:
+    rows = [list(range(13)), [0, 1, 2, 3], [0, 0, 0], list(range(11)), [1, 2]]
+    folder = make_masks(*rows)
+    said = (
+        r"\(5\) count from 1 without a gap, masks/4\.png to 2 and masks/0\.png to 12, .* Save the class of each pixel"
+    )
+    with pytest.raises(DataError, match=said):
+        read(folder)
+    (folder / "classes.txt").write_text("\n".join(f"class {number}" for number in range(13)))
+    assert len(read(folder).class_names) == 13
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [list(range(13)), list(range(13))],  # every mask has all classes
+        [[0, 1, 2, 3], [0, 1], [0, 1, 2]],  # few, such as grades
+        [list(range(13)), [0, 4, 9], [0, 7]],
+        [[0, 0], [0, 0]],
+    ],
+)
+def test_masks_whose_values_may_be_classes_are_read(make_masks: Callable[..., Path], rows: list[list[int]]) -> None:
+    assert len(read(make_masks(*rows)).class_names) == len({value for row in rows for value in row})
+
+
 BAD: dict[str, tuple[list[object], dict[str, str], str]] = {
     "colours without a table": ([[(1, 2, 3)], [(9, 8, 7)]], {}, r"masks/0\.png: the mask has colours, \(1 2 3\).*2, are all like that"),
     "grey pictures": ([list(range(256)), [300]], {}, r"hold 256 different values \(0, 1, .*name the classes in classes\.txt"),
