@@ -86,6 +86,7 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
         return _training(config, shown, windows.side, said), windows, said
     config, preprocessing = _image_size(config, report, said)
     config = _arguments(config, preprocessing.crop, said)
+    _require_size(config.model, preprocessing.crop)
     config = _augmentation(config, preprocessing.crop, said)
     return _training(config, images, preprocessing.crop, said), preprocessing, said
 
@@ -217,6 +218,18 @@ def _small_stem(model: ModelConfig, size: int) -> str:
         network = create_backbone(model.name, **{**model.arguments, "stem": "small"}).eval()
     large = "small_pooled" in network.stems and trace(network, size).multiply_adds() > SMALL_MULTIPLY_ADDS
     return "small_pooled" if large else "small"
+
+
+def _require_size(model: ModelConfig, size: int) -> None:
+    """Raise `ConfigError` for pictures of which the network would leave nothing, before a run folder is made."""
+    with torch.device("meta"):
+        network = create_backbone(model.name, **model.arguments)
+    if size < network.smallest:
+        small = size <= SMALL_IMAGE and model.arguments.get("stem") == "imagenet"
+        stem = " Or build it for small images, with model.arguments.stem = 'small'." if small else ""
+        raise ConfigError(
+            f"data.image_size: {model.name} with these arguments takes {network.smallest} pixels or more, got {size}.{stem}"
+        )
 
 
 def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:

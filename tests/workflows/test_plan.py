@@ -107,6 +107,25 @@ def complete_again(config: RunConfig) -> tuple[RunConfig, Preprocessing, str]:
     return planned(32, **to_table(config))
 
 
+@pytest.mark.parametrize(
+    ("model", "size", "words"),
+    [
+        (
+            {"name": "alexnet", "arguments": {"stem": "imagenet"}},
+            32,
+            "alexnet .* takes 63 pixels or more, got 32. Or build",
+        ),
+        ({"name": "inception_v3"}, 74, r"inception_v3 .* takes 75 pixels or more, got 74\.$"),
+        ({"name": "vgg11"}, 31, "vgg11 .* takes 32 pixels or more, got 31"),
+    ],
+)
+def test_pictures_that_the_network_would_leave_nothing_of_are_refused(
+    model: dict[str, Any], size: int, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"data.image_size: {words}"):
+        planned(32, model=model, data={"image_size": size})
+
+
 def test_published_weights_bring_their_preprocessing_and_stem() -> None:
     config, preprocessing, said = planned(32, model={"name": "resnet50", "weights": "imagenet"})
     assert preprocessing == Preprocessing(resize=232, crop=224)
