@@ -84,9 +84,13 @@ def colours(model: ModelConfig) -> dict[str, Any]:
 
     GoogLeNet's and Inception's are not those of the others, whatever the size of the pictures.
     """
-    entry, header = published(model), header_of(model.weights) or header_of(model.backbone_weights)
-    known = entry or header
+    known = origin(model)
     return {} if known is None else {"mean": known.preprocessing.mean, "std": known.preprocessing.std}
+
+
+def origin(model: ModelConfig) -> Published | checkpoint.Header | None:
+    """What is known of the weights that training starts from: published ones, or those of a run or weights file of ours."""
+    return published(model) or header_of(model.weights) or header_of(model.backbone_weights)
 
 
 def header_of(weights: str) -> checkpoint.Header | None:

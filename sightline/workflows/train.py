@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sightline import checkpoint
-from sightline.config import RunConfig, compose, read_recipe, to_table, to_toml
+from sightline.config import ModelConfig, RunConfig, compose, read_recipe, to_table, to_toml
 from sightline.data.addresses import whole_path
 from sightline.data.checks import Report, check
 from sightline.data.counted import counted
@@ -32,7 +32,7 @@ from sightline.training.runlog import Listener, Silence, read_log
 from sightline.training.state import has_state
 from sightline.training.trainer import Job, fit
 from sightline.workflows.faults_said import once_said
-from sightline.workflows.network import new_network, published, resumed_network, told
+from sightline.workflows.network import new_network, origin, resumed_network, told
 from sightline.workflows.pictures import create_task, divided, evaluation_samples, training_samples
 from sightline.workflows.plan import check_processes, complete, with_task
 
@@ -115,7 +115,7 @@ def start(
             _say_plan(index, config, said, listener)
         job = _job(run, training_samples(index, config, shape, report), config, shape, listener, here, fresh=True)
         if here.is_first:
-            _write_start(run, index, config, shape)
+            _write_start(job, index, config)
         return _fit(job, here)
 
 
@@ -249,7 +249,6 @@ def _job(
             listener.say(told(loaded))
     else:
         model = resumed_network(config.model, len(index.class_names))
-    entry = published(config.model)
     batch_size = config.training.batch_size or 1
     workers = config.data.workers or 0
     steps = -(-len(samples) // batch_size) * (config.data.passes or 1)
@@ -267,8 +266,7 @@ def _job(
             preprocessing=shape,
             recipe=to_table(config),
             data_fingerprint=index.fingerprint(),
-            # From the recipe, not from the loading: a resumed run loads nothing and has the same licence.
-            licence=entry.licence if entry else "",
+            licence=_licence(run, config.model),
         ),
         training=config.training,
         optimizer=config.optimizer,
@@ -285,9 +283,19 @@ def _job(
     )
 
 
-def _write_start(run: Path, index: Index, config: RunConfig, shape: Shape) -> None:
+def _licence(run: Path, model: ModelConfig) -> str:
+    """What one may do with weights that began as those that training starts from.
+
+    A resumed run has what it wrote down at its start: those weights may be gone by then.
+    """
+    kept = json.loads((run / "data.json").read_text()) if (run / "data.json").is_file() else {}
+    known = None if "licence" in kept else origin(model)
+    return str(kept.get("licence") or (known.licence if known else ""))
+
+
+def _write_start(job: Job, index: Index, config: RunConfig) -> None:
     """What a resume and an evaluation need to know of the data; the recipe goes last and makes it a run."""
-    described = time.strftime("%Y-%m-%d %H:%M")
+    run, described = job.run, time.strftime("%Y-%m-%d %H:%M")
     write_splits(index, run / "splits.csv")
     value: Mapping[str, Any] = {
         "path": config.data.path,
@@ -295,7 +303,8 @@ def _write_start(run: Path, index: Index, config: RunConfig, shape: Shape) -> No
         "fingerprint": index.fingerprint(),
         "class_names": index.class_names,
         "pictures": {name: len(positions) for name, positions in index.splits.items()},
-        "preprocessing": asdict(shape),
+        "preprocessing": asdict(job.header.preprocessing),
+        "licence": job.header.licence,
     }
     write_json(run / "data.json", value)
     write_atomic(run / "recipe.toml", to_toml(config, f"Resolved recipe of a run begun {described}.").encode())

@@ -74,6 +74,12 @@ def test_normalisation_is_where_figure_3_has_it():
     assert [names[part] for part in order] == [*stem, "inception3a", "inception3b"]
 
 
+@pytest.mark.parametrize(("name", "last"), [("googlenet", 2), ("googlenet_2014", 3)])
+def test_pools_are_3x3_and_the_last_one_as_published_2x2(name, last):
+    pools = [module for module in _shapes(name).children() if isinstance(module, nn.MaxPool2d)]
+    assert [(pool.kernel_size, pool.stride) for pool in pools] == [(3, 2), (3, 2), (3, 2), (last, 2)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(

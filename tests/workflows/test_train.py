@@ -22,6 +22,7 @@ from sightline.errors import (
 )
 from sightline.models import create_model
 from sightline.models.weights import LICENCE, LoadReport
+from sightline.structures import Preprocessing
 from sightline.training.claim import claim
 from sightline.training.runlog import Progress, Silence
 from sightline.workflows.train import TrainResult, resume, train
@@ -288,6 +289,28 @@ def test_a_resumed_run_keeps_the_licence_of_published_weights(
         train(squares, name="a", out=tmp_path, listener=KillAtOnce(), **quick)
     resume(tmp_path / "a")
     assert checkpoint.load(tmp_path / "a" / "weights" / "last.safetensors").header.licence == LICENCE
+
+
+@pytest.mark.slow
+def test_a_run_has_the_licence_of_the_run_that_it_starts_from(squares: Path, tmp_path: Path) -> None:
+    """Also when it is resumed, and that one is gone by then."""
+    first, last = tmp_path / "first.safetensors", tmp_path / "a" / "weights" / "last.safetensors"
+    header = checkpoint.Header(
+        architecture="resnet18",
+        arguments={"stem": "small"},
+        task="classification",
+        class_names=("a", "b", "c"),
+        preprocessing=Preprocessing(resize=32, crop=32),
+        licence=LICENCE,
+    )
+    checkpoint.save(first, create_model("resnet18", num_classes=3, stem="small").state_dict(), header)
+    model = {"name": "resnet18", "weights": str(first)}
+    quick = {**QUICK, "model": model, "training": {**QUICK["training"], "epochs": 1}}
+    with pytest.raises(Killed):
+        train(squares, name="a", out=tmp_path, listener=KillAtOnce(), **quick)
+    first.unlink()
+    resume(tmp_path / "a")
+    assert checkpoint.load_header(last).licence == LICENCE
 
 
 def test_what_was_never_saved_cannot_be_resumed(trained: TrainResult, tmp_path: Path) -> None:
