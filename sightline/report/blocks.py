@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from sightline.data.counted import counted
 from sightline.report.architecture import IMAGES, Architecture, Layer
 
 
@@ -154,7 +155,7 @@ def label(step: Step) -> str:
     """
     layer = step.main
     if layer.kind == IMAGES:
-        return f"images, {layer.output[0]} channels"
+        return f"images, {counted(layer.output[0], 'channel')}"
     words = [layer.kind]
     if layer.kernel is not None:
         words[0] = f"{layer.kernel[0]}x{layer.kernel[1]} {layer.kind}"

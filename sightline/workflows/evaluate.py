@@ -76,8 +76,14 @@ def evaluate(
         predictor = _with_voc(predictor)
     if crops == "dense":
         predictor = predictor.for_whole_pictures()
+    shape = predictor.header.preprocessing
+    if crops == 10 and isinstance(shape, Preprocessing) and shape.resize == shape.crop:
+        listener.say(
+            f"pictures are resized to the {shape.crop} px that the network sees: in square ones the five places are the same, and "
+            "--crops dense gives the same figures sooner"
+        )
     found = readable_pictures(run, predictor.header, data, split=split, format=format, listener=listener)
-    samples = evaluation_samples(found.index, found.positions, predictor.header.preprocessing, crops)
+    samples = evaluation_samples(found.index, found.positions, shape, crops)
     batches = prepared_batches(predictor, samples, one_size=crops != "dense")
     with autocast(predictor.device, predictor.precision):
         values = scores(evaluate_task(predictor.task, predictor.model, batches))

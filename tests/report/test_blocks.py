@@ -1,7 +1,7 @@
 import pytest
 
 from sightline.report.architecture import Architecture, Layer
-from sightline.report.blocks import Block, Step, parts, repeats, steps, words
+from sightline.report.blocks import Block, Step, label, parts, repeats, steps, words
 from sightline.report.summary import grouped
 
 
@@ -35,6 +35,11 @@ def test_a_relu_whose_input_is_read_by_others_too_is_a_step_of_its_own() -> None
 def test_a_pool_that_changes_nothing_is_not_told() -> None:
     same = layer("avg pool", 1, kernel=(1, 1), stride=(1, 1))
     assert [words(part) for part in chain(conv(0), same, conv(2))] == ["images, 3 channels", *["3x3 conv, 8"] * 2]
+
+
+@pytest.mark.parametrize(("channels", "said"), [(1, "images, 1 channel"), (4, "images, 4 channels")])
+def test_the_images_are_told_with_their_channels(channels: int, said: str) -> None:
+    assert label(Step(layers=(Layer(name="", kind="images", inputs=(), output=(channels, 8, 8)),))) == said
 
 
 @pytest.mark.parametrize("order", [(2, 1), (1, 2)])

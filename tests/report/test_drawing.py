@@ -85,7 +85,7 @@ def test_sizes_stand_where_they_change(traced) -> None:
     assert sizes == ["224 x 224", "112 x 112", "56 x 56", "28 x 28", "14 x 14", "7 x 7", "1 x 1"]
 
 
-@pytest.mark.parametrize("text", ["3x3 conv, 64", "11x11 conv, 96, /4", "MMMMWWWW", "@%&#", "images, 100000 channels"])
+@pytest.mark.parametrize("text", ["3x3 conv, 64", "11x11 conv, 96, /4", "MMMMWWWW", "@%&#", "images, 100,000 channels"])
 @pytest.mark.parametrize("bold", [False, True])
 def test_words_are_taken_for_at_least_as_wide_as_they_are(text, bold) -> None:
     assert text_width(text, 11, bold=bold) >= measured(text, 11, bold=bold)

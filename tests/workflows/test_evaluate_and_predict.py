@@ -14,6 +14,7 @@ from sightline.data.transforms import eval_transform
 from sightline.errors import CheckpointError, DataError, ImageError, InputError, StorageError
 from sightline.inference.predictor import load
 from sightline.structures import Batch, ClassificationTarget
+from sightline.training.runlog import Silence
 from sightline.workflows.evaluate import evaluate
 from sightline.workflows.predict import PredictResult, Row, find_pictures, predict, write_predictions
 from sightline.workflows.train import TrainResult
@@ -44,7 +45,13 @@ def test_the_validation_metrics_of_the_run_are_found_again(trained: TrainResult)
 
 
 def test_ten_crops_are_evaluated(trained: TrainResult) -> None:
-    assert evaluate(trained.run, crops=10)["top1"] == 1.0
+    said: list[str] = []
+    listener = Silence()
+    listener.say = said.append  # type: ignore[method-assign]
+    ten, dense = evaluate(trained.run, crops=10, listener=listener), evaluate(trained.run, crops="dense")
+    assert ten["top1"] == 1.0
+    assert ten["confusion"] == dense["confusion"]  # squares that are seen whole: as is said
+    assert any("--crops dense gives the same figures" in line for line in said)
     with pytest.raises(InputError, match="crops is 1"):
         evaluate(trained.run, crops=3)  # type: ignore[arg-type]
 
