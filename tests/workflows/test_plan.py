@@ -1,6 +1,7 @@
 """What is decided for the user, and that what the user said stands."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from sightline.errors import ConfigError, UnknownNameError
 from sightline.structures import Preprocessing
 from sightline.workflows.network import colours
 from sightline.workflows.plan import complete, with_task
+from sightline.workflows.plan_segmentation import class_weights
 from tests.workflows.discs import write_discs
 
 
@@ -192,3 +194,16 @@ def test_settings_without_influence_are_refused(sections: dict[str, Any], text: 
     index = read(write_discs(tmp_path / "discs", {"train": 2, "val": 1}))
     with pytest.raises(ConfigError, match=text):
         with_task(compose([("test", {"data": {"path": "discs"}, **sections})]), index)
+
+
+@pytest.mark.parametrize(
+    ("balance", "weights"),
+    [(0.0, None), (0.5, [0.8333, 2.5, 0.0]), (1.0, [0.5556, 5.0, 0.0])],
+)
+def test_rare_classes_count_as_much_more_as_balance_says(balance: float, weights: list[float] | None) -> None:
+    """Of pixels 0.9 and 0.1, one class nowhere: shares to the power of -balance, and 1 in the mean over the pixels."""
+    index: Any = SimpleNamespace(positions=lambda split: [0], class_names=("ground", "cell", "rim"))
+    report: Any = SimpleNamespace(class_pixels=lambda positions: np.array([900, 100, 0]))
+    config = compose([("test", {"segmentation": {"balance": balance}})])
+    found = class_weights(config, index, report, []).segmentation.class_weights
+    assert found == (None if weights is None else pytest.approx(weights, rel=1e-3))
