@@ -115,8 +115,9 @@ class Report:
         if len(pixels) and len(pixels) - len(absent) < 2:
             only = "".join(name for name in index.class_names if name not in absent)
             there = f"pixels of one class only ({only})" if only else "no pixels of a known class"
-            first = f"The masks of the train split have {there}: there is nothing to tell apart. What they hold:"
-            raise DataError("\n".join([first, *_held(index, self.pixels)]))
+            first = f"The masks of the train split have {there}: there is nothing to tell apart."
+            way_out = "Correct them, or the file that says what their values mean. What they hold:"
+            raise DataError("\n".join([f"{first} {way_out}", *_held(index, self.pixels)]))
         if not absent:
             return index
         of_all = f"of {len(pixels)} classes"

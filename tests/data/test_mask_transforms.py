@@ -132,6 +132,19 @@ def test_the_same_seed_gives_the_same_picture():
     assert not torch.equal(results[0][0], results[2][0])
 
 
+def test_the_contrast_of_the_whole_picture_is_stretched_in_training_as_in_evaluation():
+    """Before the window is cut out: the brightest part may be outside."""
+    image = (torch.arange(100, dtype=torch.uint8) // 2).view(10, 10).expand(3, -1, -1)
+    target = SegmentationTarget(torch.arange(100, dtype=torch.uint8).view(10, 10))
+    (whole, _), transform = (
+        eval_masks(stretch=True)(image, target),
+        train_masks(MaskAugmentation(**PLAIN), 4, stretch=True),
+    )
+    square, places = transform(image, target)
+    assert whole.max() == 255
+    assert torch.equal(square, whole.flatten(1)[:, places.mask.flatten().long()].view(3, 4, 4))
+
+
 def test_for_evaluation_nothing_changes():
     image, target = marked()
     assert eval_masks()(image, target) == (image, target)

@@ -157,3 +157,9 @@ def test_closeness_is_kept_for_the_positions_asked_for() -> None:
     expected = (255 * np.exp(-4 / 8)).round()
     assert masks.target(2).closeness[0, 2] == masks.target(1).closeness[0, 4] == expected
     assert masks.target(2).closeness[0, [0, 1, 3]].tolist() == [0, 0, 0]
+
+
+def test_closeness_is_that_of_the_classes_as_they_are_called_now() -> None:
+    mask = torch.tensor([[0, 0, 1, 0]], dtype=torch.uint8)  # 1 is background here
+    masks = Masks(DrawnMasks([mask], ["a"])).relabelled(np.array([1, 0])).with_closeness(np.array([0]), sigma=2.0)
+    assert masks.target(0).closeness.tolist() == [[0, 0, round(255 * np.exp(-4 / 8)), 0]]

@@ -7,8 +7,8 @@ Looked for beside the folders of pictures and masks, in this order:
     _classes.csv   with the columns Pixel Value and Class, as Roboflow writes it, here or in the folders of the splits
     classes.txt    one name a line, for the values 0, 1, ...; also labels.txt and names.txt
 
-Without a file the values are the names. The value 255 is ignored, but for masks that hold 0 and 255 only: these are two classes. So are
-masks of 16 bits that hold 0 and 65535 only.
+A class called background is class 0, wherever it stands in the file. Without a file the values are the names. The value 255 is ignored, but
+for masks that hold 0 and 255 only: these are two classes. So are masks of 16 bits that hold 0 and 65535 only.
 """
 
 import csv
@@ -71,7 +71,7 @@ def classes_of(root: Path, masks: Sequence[str], config: Path | None = None) -> 
     if white is not None and set(named) <= {0, 1}:
         two = tuple(named[value] for value in sorted(named))[-2:] if len(named) == 2 else (BINARY[0], *named.values())
         return _two(two, file, white)
-    names = tuple(dict.fromkeys(named[value] for value in sorted(named)))
+    names = _ordered(named[value] for value in sorted(named))
     _require_few(names, file)
     coding = {value: names.index(name) for value, name in named.items() if value < 2**16}
     coding.setdefault(IGNORED, IGNORED)
@@ -97,7 +97,9 @@ def _hold_two(seen: list[set[int]], classes: set[int], white: int) -> bool:
 def _two(names: tuple[str, ...], file: Path | None, white: int) -> Classes:
     note = f"The masks hold 0 and {white}: these are read as two classes, 0 as {names[0]} and {white} as {names[1]}; nothing is ignored."
     hint = " (masks with smooth edges were resized or blurred: save them without)"
-    return Classes(names, Coding({0: 0, white: 1}, hint=hint), (note,), file)
+    ordered = _ordered(names)
+    coding = {0: ordered.index(names[0]), white: ordered.index(names[1])}
+    return Classes(ordered, Coding(coding, hint=hint), (note,), file)
 
 
 def _numbered(root: Path, masks: Sequence[str], some: Sequence[str]) -> Classes:
@@ -156,7 +158,7 @@ def _refuse_numbered_objects(root: Path, masks: Sequence[str], each: Sequence[se
 
 def _coloured(table: "_Table", some: Iterable[tuple[str, Image.Image]]) -> Classes:
     """By colour, unless the masks that are looked at hold the numbers of the table's rows."""
-    names = tuple(dict.fromkeys(name for name, _ in table.rows if name.casefold() not in _NO_CLASS))
+    names = _ordered(name for name, _ in table.rows if name.casefold() not in _NO_CLASS)
     _require_few(names, table.file)
     label = {name: names.index(name) if name in names else IGNORED for name, _ in table.rows}
     hint = f", or add a row to {table.file.name}"
@@ -171,6 +173,15 @@ def _coloured(table: "_Table", some: Iterable[tuple[str, Image.Image]]) -> Class
         )
         return Classes(names, rows, tuple(notes), table.file)
     return Classes(names, colours, tuple(notes), table.file)
+
+
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Each once, and background first: class 0 is the ground, and with two classes Dice is that of the other one.
+
+    >>> _ordered(["road", "Background", "road"])
+    ('Background', 'road')
+    """
+    return tuple(sorted(dict.fromkeys(names), key=lambda name: name.casefold().strip("_") != BINARY[0]))
 
 
 def _require_few(names: Sequence[str], file: Path) -> None:

@@ -254,6 +254,21 @@ def test_a_table_beside_numbers(make_masks: Callable[..., Path]) -> None:
     assert "their values are taken as the numbers of its rows, from 0" in index.notes[1]
 
 
+BACKGROUND_LAST: dict[str, tuple[list[object], dict[str, str]]] = {
+    "colours": ([(255, 255, 255), (0, 0, 0)], {"classes__csv": "name,r,g,b\nroad,255,255,255\nBackground,0,0,0\n"}),
+    "numbers": ([0, 1], {"classes__txt": "road\n_background_\n"}),
+    "0 and 255": ([0, 255], {"classes__txt": "road\nbackground\n"}),
+}
+
+
+@pytest.mark.parametrize("case", BACKGROUND_LAST)
+def test_background_is_class_0_wherever_it_is_named(make_masks: Callable[..., Path], case: str) -> None:
+    row, texts = BACKGROUND_LAST[case]
+    index = read(make_masks(row, row, **texts))
+    assert [name.casefold().strip("_") for name in index.class_names] == ["background", "road"]
+    assert mask_of(index) == [[1, 0]]
+
+
 ROBOFLOW = "Pixel Value, Class\n0, background\n1, cat\n2, dog\n"
 
 
