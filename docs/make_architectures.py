@@ -5,11 +5,14 @@ the repository; a test compares them with what the code gives.
 """
 
 import inspect
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from sightline.models import BACKBONES, SEGMENTERS
+from sightline.models import BACKBONES, DETECTORS, SEGMENTERS
+from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.weights import PUBLISHED
 from sightline.report.summary import Row, grouped
 from sightline.workflows.describe import Description, describe, drawing
@@ -23,8 +26,29 @@ SHOWN = {
     "googlenet": ("googlenet_2014",),
     "resnet": ("resnet34", "resnet50", "resnet152"),
     "unet": ("unet_2015", "unet"),
+    "faster_rcnn": (),
 }
 TRAINED = {"vgg": "vgg16_bn", "resnet": "resnet18", "unet": "unet"}
+# Of detectors there is no drawing: the title of each table, and what `describe` takes for it.
+ON_VGG: dict[str, Any] = {"num_classes": 20, "arguments": {"backbone": "vgg16"}}
+DETECTORS_LISTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "faster_rcnn on VGG-16, for the 20 classes of PASCAL VOC": ("faster_rcnn", ON_VGG),
+    "fasterrcnn_resnet50_fpn": ("fasterrcnn_resnet50_fpn", {}),
+}
+STEPS = """
+1. `Features`: the classifier makes its map of the picture, or several and the pyramid over them.
+2. `RegionProposalNetwork.anchors`: around each cell lie reference boxes, all combinations of sizes and ratios (section 3.1.1).
+3. `ProposalHead`: for each of them, how likely there is an object, and by how much x, y, width and height are to change (section 3.1).
+4. `RegionProposalNetwork.propose`: the likeliest are changed so and cut at the picture's edge; of those that overlap, the best stays
+   (section 3.3).
+5. `RegionHeads`: what the map holds in each region becomes 7 x 7 cells, and those a class, background among them, and an offset for each
+   class (Girshick 2015, section 2).
+6. `FasterRCNN.detections`: regions are moved by the offsets; of those of one class that overlap, the best stays.
+
+In training a few reference boxes and a few regions are drawn, on objects and beside them, and the losses look at those alone (sections
+3.1.2 and 3.1.3; Girshick 2015, section 2.3). `sightline explain RUN IMAGE --proposals` draws the steps on a picture, see
+[explain](../../how-to/explain.md).
+"""
 _HEAD = "*Made from the code by `make docs`.*"
 
 
@@ -35,7 +59,9 @@ def families() -> dict[str, tuple[ModuleType, list[str]]]:
         module = inspect.getmodule(builder.func if isinstance(builder, partial) else builder)
         assert module is not None
         found.setdefault(module.__name__.rpartition(".")[2], (module, []))[1].append(name)
-    return found
+    module = inspect.getmodule(FasterRCNN)
+    assert module is not None
+    return {**found, "faster_rcnn": (module, list(DETECTORS))}
 
 
 def pages(family: str) -> dict[str, str]:
@@ -43,19 +69,17 @@ def pages(family: str) -> dict[str, str]:
     module, names = families()[family]
     shown = SHOWN.get(family, names[:1])
     written = {f"{name}.svg": drawing(described(name)) for name in shown}
-    return {f"{family}.md": page(family, module, names), **written}
+    text = detector_page(module, names) if family == "faster_rcnn" else page(family, module, names)
+    return {f"{family}.md": text, **written}
 
 
 def overview() -> dict[str, str]:
     """The page that lists the families."""
     lines = ["# Architectures", "", _HEAD, ""]
     lines += [
-        "The classifiers and segmenters that `sightline models` lists, by family. Parameters and multiply-adds are those of one image"
+        "The networks that `sightline models` lists, by family. Parameters and multiply-adds are those of one image and 1000 classes,"
     ]
-    lines += [
-        "and 1000 classes, of segmenters 2; `sightline describe MODEL` counts them for other sizes, classes and arguments, and"
-    ]
-    lines += ["for detectors too.", ""]
+    lines += ["of detectors 90, of segmenters 2; `sightline describe MODEL` counts them for others.", ""]
     for family, (module, names) in families().items():
         title, paper, _, _ = told(module)
         lines += [f"## [{title}]({family}.md)", "", paper, "", *_sizes(names)]
@@ -75,6 +99,42 @@ def page(family: str, module: ModuleType, names: list[str]) -> str:
     lines += ["## Differences from the paper", "", *differences, "## Train one", ""]
     lines += _training_masks(trained) if trained in SEGMENTERS else _training_digits(trained)
     return "\n".join(lines)
+
+
+def detector_page(module: ModuleType, names: list[str]) -> str:
+    """What the paper did, the sizes, tables of two detectors, the differences from the paper, and how to train one."""
+    title, paper, text, differences = told(module)
+    lines = [f"# {title}", "", _HEAD, "", paper, "", *text]
+    lines += [f"The code: [`faster_rcnn.py`]({CODE}/faster_rcnn.py), with the pyramid in [`fpn.py`]({CODE}/fpn.py)."]
+    lines += [
+        "What can be set, with the values of the papers: [the keys of a recipe](../recipe.md#modelargumentsproposing).",
+        "",
+    ]
+    lines += ["## Sizes", "", *_sizes(names)]
+    lines += ["## What it does, in the order of the paper", "", *STEPS.strip().splitlines(), ""]
+    for shown, (name, given) in DETECTORS_LISTED.items():
+        lines += [f"## {shown}", "", *_layers(described(name) if not given else describe(name, **given))]
+    lines += ["## Differences from the paper", "", *differences, "## Train one", ""]
+    lines += [
+        "On the sample data, photographs with scikit-learn's handwritten digits, and the boxes of the digits:",
+        "",
+        "```sh",
+    ]
+    lines += [
+        "sightline sample scenes",
+        f"sightline train scenes --model {names[0]} --backbone resnet18 --neck fpn",
+        "```",
+        "",
+    ]
+    lines += [
+        "The same network without a pyramid, as in the paper, on any classifier; and what it is made of:",
+        "",
+        "```sh",
+    ]
+    lines += [f"sightline train scenes --model {names[0]} --backbone vgg11"]
+    return "\n".join(
+        [*lines, f"sightline describe {names[0]} --set backbone=vgg11 --image-size 128 --num-classes 10", "```", ""]
+    )
 
 
 def _training_digits(name: str) -> list[str]:
@@ -101,7 +161,7 @@ def _training_masks(name: str) -> list[str]:
 
 @cache
 def described(name: str) -> Description:
-    """A network at its usual size, a classifier with 1000 classes and a segmenter with 2."""
+    """A network at its usual size, a classifier with 1000 classes, a detector with 90 and a segmenter with 2."""
     return describe(name)
 
 
@@ -125,16 +185,22 @@ def _sizes(names: list[str]) -> list[str]:
     for name in names:
         description = described(name)
         architecture, size = description.architecture, description.image_size
-        published = [
-            f"{version} ({weights.reported['top1']:.2f} %)" for version, weights in PUBLISHED.get(name, {}).items()
-        ]
+        published = [f"{version} ({_score(weights.reported)})" for version, weights in PUBLISHED.get(name, {}).items()]
         parameters = f"{architecture.parameters():,}"
         if extra := architecture.parameters(auxiliary=True):
             parameters += f" (and {extra:,} in training)"
         costs = f"{parameters} | {architecture.multiply_adds():,} | {size} x {size}"
         rows.append(f"| `{name}` | {costs} | {', '.join(published)} |")
-    head = ["| name | parameters | multiply-adds | pixels | published weights (top-1) |", "|---|---:|---:|---|---|"]
-    return [*head, *rows, ""]
+    score = "AP" if names[0] in DETECTORS else "top-1"
+    head = [f"| name | parameters | multiply-adds | pixels | published weights ({score}) |", "|---|---:|---:|---|---|"]
+    note = (
+        "`faster_rcnn` stands on ResNet-50 here, without a neck. Multiply-adds are those with one region in the head."
+    )
+    return [*head, *rows, "", *([note, ""] if names[0] in DETECTORS else [])]
+
+
+def _score(reported: Mapping[str, float]) -> str:
+    return f"{reported['AP']:.1f}" if "AP" in reported else f"{reported['top1']:.2f} %"
 
 
 def _layers(description: Description) -> list[str]:

@@ -14,6 +14,7 @@ import typer
 
 from sightline.cli.main import app
 from sightline.config import RunConfig
+from sightline.models.detector_settings import Judging, Proposing
 
 FOLDER = Path(__file__).parent / "reference" / "cli"
 RECIPE = FOLDER.parent / "recipe.md"
@@ -59,6 +60,15 @@ def recipe_page() -> str:
         section = type(getattr(config, name))
         what = inspect.cleandoc(section.__doc__ or "").partition(".")[0]
         lines += ["", f"## [{name}]", "", *_paragraphs(f"{what}. {said.get(name, '')}"), *_keys(section, set())]
+    for name, settings in DETECTOR.items():
+        said_of_it = inspect.cleandoc(settings.__doc__ or "")
+        lines += [
+            "",
+            f"## [model.arguments.{name}]",
+            "",
+            *_paragraphs(f"{_OF_DETECTORS} {said_of_it}"),
+            *_keys(settings, set()),
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -78,6 +88,8 @@ A recipe is a TOML file for `sightline train --recipe FILE`; [recipes](../../rec
 default here is then chosen from the data and said, or not used. Flags stand over the recipe, and `--set SECTION.KEY=VALUE` over both.
 A run folder keeps the recipe that it was trained with, with everything decided, as `recipe.toml`.
 """
+DETECTOR = {"proposing": Proposing, "judging": Judging}
+_OF_DETECTORS = "Of detectors ([Ren et al. 2015](architectures/faster_rcnn.md), and Girshick 2015, arXiv:1504.08083)."
 _WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "table"}
 
 
@@ -111,6 +123,8 @@ def _kind(hint: Any) -> str:
     if origin in (Union, UnionType):
         return ", ".join(_kind(argument) for argument in arguments if argument is not type(None))
     if origin is tuple:
+        if get_origin(arguments[0]) is tuple:
+            return "lists of numbers"
         return "numbers" if Ellipsis in arguments else f"{len(arguments)} numbers"
     return _WORDS[origin or hint]
 

@@ -24,8 +24,8 @@ class Proposing:
     """How regions are proposed (sections 3.1 and 3.3). Defaults are today's; the paper's are named where they differ."""
 
     sizes: tuple[tuple[float, ...], ...] | None = None
-    """Sides of the reference boxes of each level, in pixels. Not given: eight strides on each level of a pyramid, and
-    the paper's 128, 256, 512 on a single map."""
+    """Sides of the reference boxes of each level, in pixels. Not given: `sightline train` fits them to the boxes; the network
+    alone takes eight strides on each level of a pyramid, and the paper's 128, 256, 512 on a single map."""
     ratios: tuple[float, ...] = (2.0, 1.0, 0.5)
     """Width over height of the reference boxes."""
     rounded: bool = True

@@ -13,7 +13,7 @@ from sightline.data.checks import check
 from sightline.data.formats import read
 from sightline.data.samples import digits, write_scenes
 from sightline.data.splits import with_splits
-from sightline.models import BACKBONES, SEGMENTERS
+from sightline.models import BACKBONES, DETECTORS, SEGMENTERS
 from sightline.workflows.plan import complete
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,36 @@ def test_the_commands_for_masks_fit_each_other_and_work(tmp_path, monkeypatch, c
     assert (tmp_path / told["--out"]).read_text().startswith("<svg ")
 
 
+@pytest.mark.slow
+def test_the_commands_for_boxes_fit_each_other_and_work(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample, train, single, describe = commands("faster_rcnn")
+    assert sample == ["sample", "scenes"]
+    assert train[:4] == single[:4] == ["train", "scenes", "--model", "faster_rcnn"]
+    write_scenes(tmp_path / "scenes", counts={"train": 3, "val": 1, "test": 1})
+    index = read(tmp_path / "scenes")
+    for command in (train, single):
+        arguments = {
+            name: command[command.index(f"--{name}") + 1] for name in ("backbone", "neck") if f"--{name}" in command
+        }
+        recipe = {"model": {"name": "faster_rcnn", "arguments": arguments}, "data": {"path": "scenes"}}
+        planned, shape, _ = complete(compose([("train", {**recipe, "task": "detection"})]), index, check(index))
+        assert planned.model.arguments["proposing"]["sizes"]
+    assert describe[describe.index("--set") + 1] == f"backbone={planned.model.arguments['backbone']}"
+    assert describe[describe.index("--image-size") + 1] == str(shape.shorter)
+    assert main(describe) == 0, capsys.readouterr().err
+
+
+def test_the_page_of_the_detector_has_the_figures_of_the_papers_form() -> None:
+    module, _ = written.families()["faster_rcnn"]
+    page = (written.FOLDER / "faster_rcnn.md").read_text()
+    assert "| **total** | | | **137,073,622** |" in page  # VGG-16, 21 classes, one objectness logit
+    assert "coco-v1 (37.0)" in page
+    for part in re.findall(r"^\d\. `(\w+)(?:\.(\w+))?`", page, re.MULTILINE):
+        owner = getattr(module, part[0])
+        assert not part[1] or callable(getattr(owner, part[1]))
+
+
 @every_family
 def test_a_page_and_its_drawings_are_what_the_code_gives(family) -> None:
     for name, text in written.pages(family).items():
@@ -80,7 +110,7 @@ def test_no_page_and_no_drawing_is_left_over() -> None:
 
 def test_every_network_has_its_family() -> None:
     names = [name for _, names in written.families().values() for name in names]
-    assert sorted(names) == sorted([*BACKBONES, *SEGMENTERS])
+    assert sorted(names) == sorted([*BACKBONES, *DETECTORS, *SEGMENTERS])
 
 
 @pytest.mark.parametrize("family", written.families())
@@ -103,7 +133,7 @@ def commands(family: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [family for family in written.families() if family != "unet"])
+@pytest.mark.parametrize("family", [family for family in written.families() if family not in ("unet", "faster_rcnn")])
 def test_the_commands_of_a_page_fit_each_other_and_work(family, tmp_path, monkeypatch, capsys) -> None:
     """What `train` would build for the sample data is what `describe` is told to build; so it takes such pictures."""
     monkeypatch.chdir(tmp_path)

@@ -1,12 +1,14 @@
 """Faster R-CNN: the lecture's counts, the classifier's own head, every form and switch, images without objects."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from sightline.errors import InputError, UnknownNameError
 from sightline.models import create_model
 from sightline.models.detector_settings import Judging, Proposing
-from sightline.models.faster_rcnn import FasterRCNN, Objects
+from sightline.models.faster_rcnn import FasterRCNN, Found, Objects, Predictor, ProposalHead, RegionHeads, TwoLinear
 
 SIZES = torch.tensor([[64, 90], [50, 96]])
 
@@ -63,6 +65,53 @@ def test_a_map_that_the_classifiers_layers_did_not_read_gets_a_head_of_its_own(n
         maps = torch.zeros(1, classifier.channels[stage], 9, 9)
         logits, _ = heads([maps], torch.zeros(1, 2, 4))
     assert logits.shape == (1, 2, 4)
+
+
+def test_new_layers_begin_as_the_papers_say_and_the_classifiers_own_keep_their_dropout():
+    """Ren et al., section 3.1.3: deviation 0.01; Girshick, section 2.3: 0.01 for classes and 0.001 for offsets."""
+    torch.manual_seed(0)
+    proposing, predictor = ProposalHead(64, 9, depth=1), Predictor(1024, 20)
+    expected = {proposing.conv[0][0]: 0.01, proposing.cls_logits: 0.01, proposing.bbox_pred: 0.01}
+    expected |= {predictor.cls_score: 0.01, predictor.bbox_pred: 0.001}
+    for layer, deviation in expected.items():
+        assert layer.weight.std().item() == pytest.approx(deviation, rel=0.1)
+        assert not layer.bias.any()
+    with torch.device("meta"):
+        models = [FasterRCNN(create_model("alexnet"), num_classes=3, hidden=hidden) for hidden in (None, 8)]
+    assert [model.roi_heads.box_head.dropout for model in models] == [0.5, 0.0]
+    head = TwoLinear(torch.nn.Linear(4, 1000), torch.nn.Linear(1000, 1000), dropout=0.5)
+    silent = [(head.train(mode)(torch.ones(1, 4)) == 0).float().mean() for mode in (False, True)]
+    assert silent[1] > silent[0] + 0.1
+
+
+def _drawn(settings: Judging) -> tuple[int, set[float]]:
+    """How many of twelve regions on an object are drawn beside it, and the lefts of the background that is."""
+    heads = RegionHeads(torch.nn.Identity(), Predictor(4, 1), ((16,), (0.0,)), 7, settings)
+    objects = Objects(torch.tensor([[[0.0, 0.0, 20.0, 10.0]]]), torch.tensor([[0]]), torch.tensor([[True]]))
+    lefts = torch.tensor([0.0] * 11 + [12.0, 14.0, 19.0, 200.0])  # the last four overlap it by 0.25, 0.18, 0.03 and 0
+    regions = objects.boxes + lefts[:, None] * torch.tensor([1.0, 0.0, 1.0, 0.0])
+    rows, drawn, labels, _ = heads.draw(regions, torch.ones(1, 15) > 0, objects, torch.Generator().manual_seed(0))
+    return int((labels == 1).sum()), set(rows[drawn & (labels == 0)][:, 0].tolist())
+
+
+def test_the_papers_numbers_decide_which_regions_teach():
+    assert _drawn(Judging(samples=16)) == (4, {12.0, 14.0, 19.0, 200.0})
+    assert _drawn(Judging(samples=16, positive_share=0.5))[0] == 8
+    assert _drawn(Judging(samples=16, background_iou=(0.1, 0.5)))[1] == {12.0, 14.0}
+    assert _drawn(Judging(samples=16, background_iou=(0.0, 0.2)))[1] == {14.0, 19.0, 200.0}
+    assert _drawn(Judging(samples=16, positive_iou=0.2, background_iou=(0.0, 0.1)))[1] == {19.0, 200.0}
+
+
+def test_as_many_detections_are_given_as_the_settings_say_the_best_first():
+    regions = torch.arange(0.0, 200.0, 20.0)[:, None] + torch.tensor([0.0, 0.0, 10.0, 10.0])
+    logits = torch.stack((torch.zeros(10), torch.arange(10.0)), dim=1)
+    found = Found(regions[None], torch.ones(1, 10) > 0, logits[None], torch.zeros(1, 10, 2, 4), {})
+    for most, threshold, expected in ((3, 0.05, [180, 160, 140]), (100, 0.99, [180, 160, 140, 120, 100])):
+        heads = SimpleNamespace(settings=Judging(detections=most, score_threshold=threshold))
+        ((boxes, _, _),) = FasterRCNN.detections(
+            SimpleNamespace(roi_heads=heads, num_classes=1), found, torch.tensor([[300, 300]])
+        )
+        assert boxes[:, 0].tolist() == expected
 
 
 # Without a neck the head of a network that has none of its own is a hundred million parameters: AlexNet stands for all.
