@@ -337,7 +337,7 @@ def _rate_share(model: ModelConfig) -> float:
 
 
 def check_processes(config: RunConfig, processes: int) -> None:
-    """Raises `ConfigError` when a batch cannot be shared equally."""
+    """Raises `ConfigError` when a batch cannot be shared equally, or its parts are too small for a classifier's batch norms."""
     parts = processes * config.training.accumulate
     if (config.training.batch_size or 0) % parts:
         batch = counted(config.training.batch_size or 0, "image")
@@ -345,3 +345,24 @@ def check_processes(config: RunConfig, processes: int) -> None:
             f"training.batch_size: {batch} cannot be shared equally by {counted(processes, 'process', 'processes')} with "
             f"training.accumulate = {config.training.accumulate}. Use a multiple of {parts}."
         )
+    if config.training.batch_size == parts and config.task == "classification" and not config.training.freeze_norm:
+        _require_averages(config, 2 * parts)
+
+
+def _require_averages(config: RunConfig, least: int) -> None:
+    """Raise `ConfigError` for a classifier that one picture at a time leaves without anything to average: one cell of a map."""
+    model, size = config.model, config.data.image_size or SMALL_IMAGE
+    with torch.device("meta"):
+        network = create_backbone(model.name, **model.arguments)
+        if model.freeze:
+            network.freeze(model.freeze)
+        try:
+            network(
+                torch.empty(1, network.in_channels, size, size),
+                **({"auxiliary": True} if network.auxiliary_heads else {}),
+            )
+        except ValueError as error:  # torch's batch norm says so
+            raise ConfigError(
+                f"training.batch_size: {model.name} would see one picture at a time, of {size} pixels, and its batch norms need more "
+                f"than one cell to average. Use {least} or more."
+            ) from error

@@ -18,7 +18,7 @@ from sightline.data.sources import TensorSource
 from sightline.errors import ConfigError, UnknownNameError
 from sightline.structures import Preprocessing
 from sightline.workflows.network import colours
-from sightline.workflows.plan import complete, with_task
+from sightline.workflows.plan import check_processes, complete, with_task
 from sightline.workflows.plan_segmentation import class_weights
 from tests.workflows.discs import write_discs
 
@@ -169,6 +169,18 @@ def test_weights_start_at_a_lower_rate() -> None:
 )  # fmt: skip
 def test_small_sets_get_small_batches(images: int, model: str, batch_size: int) -> None:
     assert planned(32, images, model={"name": model})[0].training.batch_size == batch_size
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet"])
+def test_one_picture_at_a_time_needs_a_map_to_average(name: str) -> None:
+    def batches_of_one(size: int, **model: Any) -> RunConfig:
+        arguments = {"name": name, "arguments": {"stem": "imagenet"}, **model}
+        return planned(size, model=arguments, data={"image_size": size}, training={"batch_size": 2, "accumulate": 2})[0]
+
+    with pytest.raises(ConfigError, match=f"training.batch_size: {name} would see one picture .* Use 4 or more"):
+        check_processes(batches_of_one(32), 1)
+    check_processes(batches_of_one(64 if name == "resnet18" else 96), 1)
+    check_processes(planned(32, model={"name": "alexnet"}, training={"batch_size": 1})[0], 1)
 
 
 def test_an_unknown_model_is_named() -> None:
