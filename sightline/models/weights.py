@@ -186,6 +186,16 @@ def find(name: str, weights: str = DEFAULT) -> Published:
     return versions[weights]
 
 
+def find_file(path: Path) -> Published | None:
+    """The published weights whose file has this name, wherever it lies; None for a file of another name.
+
+    >>> find_file(Path("downloads/googlenet-1378be20.pth")).preprocessing.mean
+    (0.5, 0.5, 0.5)
+    """
+    entries = (entry for versions in PUBLISHED.values() for entry in versions.values())
+    return next((entry for entry in entries if entry.file == path.name), None)
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: the folder in $SIGHTLINE_CACHE, or ~/.cache/sightline/weights."""
     chosen = os.environ.get("SIGHTLINE_CACHE")
@@ -230,13 +240,7 @@ def load_published(
     all of them. Raises `UnknownNameError` (see `find`) and `WeightsError`: not to be had, or not for this model.
     """
     entry = find(name, weights)
-    for attribute, value in entry.architecture.items():
-        if getattr(model, attribute, value) != value:
-            raise WeightsError(
-                f"{entry.file} was trained with {attribute}={value!r}, but the model has "
-                f"{attribute}={getattr(model, attribute)!r}: it would load, but be less accurate. "
-                f"Build it with {value!r}."
-            )
+    _require_architecture(model, entry)
     path = fetch(entry, folder, progress)
     return _load(model, path, entry.preprocessing, entry.licence)
 
@@ -245,9 +249,25 @@ def load_file(model: Backbone | FasterRCNN | UNet, path: Path) -> LoadReport:
     """Load a file of the user: a PyTorch state dict (.pth, .pt) or .safetensors.
 
     What stays new is as in `load_published`, and auxiliary classifiers that the file lacks. Raises `WeightsError` if
-    there is no such file, it is something else, or it is not for this model.
+    there is no such file, it is something else, or it is not for this model. Of a published file, which its name tells,
+    as much is known and asked for as in `load_published`.
     """
-    return _load(model, path, None, None)
+    entry = find_file(path)
+    if entry is None:
+        return _load(model, path, None, None)
+    _require_architecture(model, entry)
+    return _load(model, path, entry.preprocessing, entry.licence)
+
+
+def _require_architecture(model: Backbone | FasterRCNN | UNet, entry: Published) -> None:
+    """Raise `WeightsError` where the weights would load and mean something else."""
+    for attribute, value in entry.architecture.items():
+        if getattr(model, attribute, value) != value:
+            raise WeightsError(
+                f"{entry.file} was trained with {attribute}={value!r}, but the model has "
+                f"{attribute}={getattr(model, attribute)!r}: it would load, but be less accurate. "
+                f"Build it with {value!r}."
+            )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from sightline.config import ModelConfig
 from sightline.errors import CheckpointError, ConfigError
 from sightline.models import BACKBONES, SEGMENTERS, Network, create_backbone, create_model
 from sightline.models.faster_rcnn import FasterRCNN
-from sightline.models.weights import LoadReport, Published, find, is_published, load_file, load_published
+from sightline.models.weights import LoadReport, Published, find, find_file, is_published, load_file, load_published
 
 _WHICH = "model.backbone_weights: {} does not say which classifier it is for. Say it with --backbone, such as --backbone resnet18."
 
@@ -89,8 +89,10 @@ def colours(model: ModelConfig) -> dict[str, Any]:
 
 
 def origin(model: ModelConfig) -> Published | checkpoint.Header | None:
-    """What is known of the weights that training starts from: published ones, or those of a run or weights file of ours."""
-    return published(model) or header_of(model.weights) or header_of(model.backbone_weights)
+    """What is known of the weights that training starts from: published ones, by name or as a file, or those of a run."""
+    files = model.weights, model.backbone_weights
+    found = published(model) or next(filter(None, (find_file(Path(file)) for file in files)), None)
+    return found or next(filter(None, map(header_of, files)), None)
 
 
 def header_of(weights: str) -> checkpoint.Header | None:

@@ -21,11 +21,11 @@ from sightline.errors import ConfigError, DataError, UnknownNameError
 from sightline.models import BACKBONES, DETECTORS, MODELS, SEGMENTERS, create_backbone, create_model
 from sightline.models.backbone import Backbone
 from sightline.models.faster_rcnn import FasterRCNN
-from sightline.models.weights import is_published
+from sightline.models.weights import Published, is_published
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection, plan_segmentation
-from sightline.workflows.network import colours, header_of, inherited, published
+from sightline.workflows.network import colours, header_of, inherited, origin, published
 from sightline.workflows.pictures import THERE, task_of, training_positions
 
 SMALL_IMAGE = 64
@@ -207,7 +207,7 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
             )
     if "zero_init" in taken and model.weights == "none":
         chosen["zero_init"] = True
-    if "auxiliary" in taken and published(model) is not None:
+    if "auxiliary" in taken and isinstance(origin(model), Published):
         chosen["auxiliary"] = False  # the published ones were not trained, and would pull the others along
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
 

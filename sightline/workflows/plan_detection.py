@@ -15,9 +15,10 @@ from sightline.data.index import Index
 from sightline.errors import ConfigError, DataError
 from sightline.models import DETECTOR_BACKBONE, create_model
 from sightline.models.faster_rcnn import FasterRCNN
+from sightline.models.weights import Published
 from sightline.ops.anchors import distinct, fit, fit_levels, recall
 from sightline.structures import WholePicture
-from sightline.workflows.network import colours, inherited, on_backbone, published
+from sightline.workflows.network import colours, inherited, on_backbone, origin, published
 
 SHORTER, LONGER = 600, 1000
 """Sides of a detector's pictures, in pixels (Ren et al. 2015, section 3.3)."""
@@ -50,7 +51,9 @@ def arguments(config: RunConfig, index: Index, report: Report, shape: WholePictu
     if model.name != "faster_rcnn":
         if model.backbone_weights != "none":
             raise ConfigError(f"model.backbone_weights: {model.name} has a backbone of its own; use model=faster_rcnn.")
-        own: dict[str, Any] = {"norm_eps": 0.0} if model.name.endswith("_fpn") and published(model) else {}
+        own: dict[str, Any] = (
+            {"norm_eps": 0.0} if model.name.endswith("_fpn") and isinstance(origin(model), Published) else {}
+        )
         return replace(config, model=replace(model, arguments={**own, **model.arguments, **inherited(model)}))
     model = replace(model, arguments={**model.arguments, **inherited(model)})
     model = replace(model, arguments={**model.arguments, **on_backbone(model, DETECTOR_BACKBONE)})

@@ -152,6 +152,19 @@ def test_weights_for_the_other_stride_placement_are_refused(name, version):
         load_published(model, name, version)
 
 
+def test_a_published_file_is_known_by_its_name_wherever_it_lies(published, teacher, tmp_path):
+    (tmp_path / "downloads").mkdir()
+    brought = (tmp_path / published.file).rename(tmp_path / "downloads" / published.file)
+    report = load_file(_network(num_classes=6), brought)
+    assert (report.preprocessing, report.licence) == (published.preprocessing, published.licence)
+    with torch.device("meta"):
+        model = ResNet(Bottleneck, (1, 1, 1, 1), stride_in="1x1")
+    entry = replace(published, architecture={"stride_in": "3x3"})
+    weights.PUBLISHED["resnet18"]["imagenet-v1"] = entry
+    with pytest.raises(WeightsError, match="trained with stride_in='3x3', but the model has stride_in='1x1'"):
+        load_file(model, brought)
+
+
 def test_weights_of_another_network_are_refused_and_nothing_is_changed(published):
     model = _network((2, 1, 1, 1), num_classes=6)
     before = {n: t.clone() for n, t in model.state_dict().items()}

@@ -84,6 +84,8 @@ def test_published_weights_come_without_the_auxiliary_classifiers() -> None:
     config, *_ = planned(224, model={"name": "googlenet", "weights": "imagenet"})
     assert config.model.arguments == {"auxiliary": False}
     assert "auxiliary" not in planned(224, model={"name": "googlenet"})[0].model.arguments
+    config, *_ = planned(224, model={"name": "googlenet", "weights": "there/googlenet-1378be20.pth"})
+    assert config.model.arguments["auxiliary"] is False
 
 
 def test_what_was_given_stands_and_nothing_is_left_open() -> None:
@@ -147,6 +149,9 @@ def test_at_another_size_too_pictures_have_the_colours_that_the_weights_know(tmp
     save(tmp_path / "run.safetensors", {"x": torch.zeros(1)}, Header(arguments={}, preprocessing=kept, **names))
     _, preprocessing, _ = planned(384, model={"weights": str(tmp_path / "run.safetensors")})
     assert preprocessing == kept
+    for model in ({"weights": "there/googlenet-1378be20.pth"}, {"backbone_weights": "googlenet-1378be20.pth"}):
+        assert colours(ModelConfig(name="googlenet", **model)) == halves
+    assert colours(ModelConfig(name="googlenet", weights="there/mine.pth")) == {}
     from_run = ModelConfig(name="unet", backbone_weights=str(tmp_path / "run.safetensors"))
     assert colours(from_run) == halves
     assert planned(384)[1] == Preprocessing(resize=256, crop=224)
