@@ -59,7 +59,8 @@ def read(path: Path) -> Index:
             identity if type(identity := ids[file][number]) is int and abs(identity) < 2**62 else None
         ),
     )
-    found.ignored += [f"{below(other, root)}: the boxes come from {files[0].name}" for other in others]
+    read_from = ", ".join(file.name for file in files)
+    found.ignored += [f"{below(other, root)}: the boxes come from {read_from}" for other in others]
     outlines, file_of_box = 0, array("q")
 
     def take(entry: Entry) -> None:

@@ -56,7 +56,8 @@ def read(path: Path) -> Index:
     """
     root, files, others = files_of(path)
     found = FoundPictures(root, object_kind="bad outline")
-    found.ignored += [f"{below(other, root)}: the outlines come from {files[0].name}" for other in others]
+    read_from = ", ".join(file.name for file in files)
+    found.ignored += [f"{below(other, root)}: the outlines come from {read_from}" for other in others]
     objects = _Objects(found)
     class_names, absent = read_files(found, files, objects.keep, objects.take, {}, keys=_KEYS)
     found.require_pictures(NAME)

@@ -87,6 +87,8 @@ def test_official_layout(make_coco: MakeCoco, make_picture: MakePicture, boxes_o
         "annotations/panoptic_val2017.json",
         "annotations/person_keypoints_val2017.json",
     ]
+    both = "come from instances_train2017.json, instances_val2017.json"
+    assert all(line.endswith(both) for line in (*index.ignored, *read(folder, "coco masks").ignored))
 
 
 LAYOUTS = {
