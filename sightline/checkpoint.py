@@ -88,9 +88,10 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[Header, dict[str, Tensor]]
             names = file.keys() if with_tensors else ()
             tensors = {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is not a readable safetensors file ({error}). Bring a whole copy of it."
-        ) from error
+        way = "Bring a whole copy of it."
+        if path.suffix != ".safetensors":
+            way = f"Name a run or its .safetensors file; to start training from others, use `sightline train --weights {path}`."
+        raise CheckpointError(f"{path} is not a readable safetensors file ({error}). {way}") from error
     if text is None:
         raise CheckpointError(
             f"{path} holds tensors but no Sightline header. To start training from it, use `sightline train --weights {path}`."
@@ -126,6 +127,8 @@ def run_weights(run: Path, which: str = "best") -> Path:
     if run.is_file():
         return run
     path = run / "weights" / f"{which}.safetensors"
+    if run.suffix in (".pth", ".pt", ".safetensors") and not run.exists():
+        raise CheckpointError(f"There is no weights file at {run}. Check the path.")
     if not run.is_dir():
         raise CheckpointError(f"There is no run at {run}. Train one with: sightline train DATA --name {run.name}")
     if not path.is_file():

@@ -106,8 +106,11 @@ def test_files_that_are_none_are_named(tmp_path: Path, path: Path) -> None:
         checkpoint.load(tmp_path / "none.safetensors")
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"torn\.safetensors is not a readable safetensors file"):
+    with pytest.raises(CheckpointError, match=r"torn\.safetensors is not a readable safetensors file .* whole copy"):
         checkpoint.load(torn)
+    torch.save({"w": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"other\.pth is not .* Name a run or .* --weights .*other\.pth`"):
+        checkpoint.load(tmp_path / "other.pth")
     plain = tmp_path / "plain.safetensors"
     safetensors.torch.save_file({"w": torch.zeros(2)}, plain)
     with pytest.raises(CheckpointError, match=r"holds tensors but no Sightline header.*--weights"):
@@ -125,6 +128,8 @@ def test_a_run_is_found_by_its_folder_or_its_file(tmp_path: Path, path: Path) ->
     run = tmp_path / "run"
     with pytest.raises(CheckpointError, match=r"There is no run at .*run\. Train one with"):
         checkpoint.run_weights(run)
+    with pytest.raises(CheckpointError, match=r"There is no weights file at .*none\.pth\. Check the path"):
+        checkpoint.run_weights(tmp_path / "none.pth")
     (run / "weights").mkdir(parents=True)
     with pytest.raises(CheckpointError, match=r"holds no weights/best\.safetensors"):
         checkpoint.run_weights(run)
