@@ -12,7 +12,8 @@ def models(as_json: Json = False) -> None:
     """List the networks.
 
     For each: its parameters, and published weights with what is reported for them: on ImageNet for classifiers, on COCO for
-    detectors. A classifier is counted with 1000 classes, a detector with 90, a segmenter with 2.
+    detectors. A classifier is counted with 1000 classes and without the auxiliary classifiers of its training, a detector with
+    90 classes, a segmenter with 2.
     """
     described = describe_models()
     if as_json:
@@ -30,6 +31,8 @@ def models(as_json: Json = False) -> None:
 
 def describe_models() -> list[dict[str, Any]]:
     """Each network with its number of parameters and its published weights, in the order of the table of models."""
+    import inspect
+
     import torch
 
     from sightline.models import MODELS, create_model
@@ -37,9 +40,11 @@ def describe_models() -> list[dict[str, Any]]:
 
     described = []
     for name in MODELS:
+        taken = inspect.signature(MODELS[name]).parameters
         # Without memory: only the shapes are counted.
         with torch.device("meta"):
-            parameters = sum(parameter.numel() for parameter in create_model(name).parameters())
+            model = create_model(name, **({"auxiliary": False} if "auxiliary" in taken else {}))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
         weights = [{"name": version, **entry.reported} for version, entry in PUBLISHED.get(name, {}).items()]
         described.append({"name": name, "parameters": parameters, "weights": weights})
     return described

@@ -233,6 +233,7 @@ def test_models_lists_networks_with_parameters_and_weights(cli, monkeypatch) -> 
     described = json.loads(done.out)["models"]
     listed = {entry["name"]: entry for entry in described}
     assert listed["resnet18"]["parameters"] == 11_689_512
+    assert listed["googlenet"]["parameters"] == 6_624_904  # as `describe` says
     assert [weights["top1"] for weights in listed["resnet50"]["weights"]] == [76.130, 80.858]
     monkeypatch.setattr(
         "sightline.cli.models.describe_models", lambda: described
