@@ -24,6 +24,7 @@ from sightline.data.formats import (
     voc,
     yolo,
 )
+from sightline.data.formats.mask_classes import names_colours
 from sightline.data.formats.pictures import entries, folders_in, picture_names, split_of
 from sightline.data.index import SPLIT_ALIASES, Index
 from sightline.data.masks import Masks
@@ -205,6 +206,11 @@ def _hint(path: Path) -> str:
     """What to give instead: a table in the folder, or a data set further down, as of an archive that holds a folder."""
     tables = sorted(path.glob("*.csv")) if path.is_dir() else []
     hint = f" There is a table in it: give its path, {tables[0]}." if tables else ""
+    if colours := next(filter(names_colours, tables), None):
+        hint = (
+            f" {colours.name} names the colours of masks, but none belongs to a picture: expected folders images and masks with the same "
+            "names, or 1_mask.png beside 1.jpg."
+        )
     found = [(data_set.path, " or ".join(data_set.formats)) for data_set in _data_sets(path)]
     if len(found) > 1:
         several = ", ".join(f"{folder} ({formats})" for folder, formats in found[:_NAMED])

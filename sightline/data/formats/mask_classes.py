@@ -189,6 +189,11 @@ def _require_few(names: Sequence[str], file: Path) -> None:
         raise DataError(f"{file} names {len(names)} classes; masks can tell {MOST_CLASSES} apart.")
 
 
+def names_colours(file: Path) -> bool:
+    """Whether a CSV file is a table of the colours of masks."""
+    return set(COLUMNS) <= {column.strip().lower() for column in _lines(file)[0]}
+
+
 class _Table(NamedTuple):
     file: Path
     rows: list[tuple[str, Colour]]
@@ -197,10 +202,10 @@ class _Table(NamedTuple):
 def _table(root: Path) -> _Table | None:
     """The first table of colours in the root."""
     for file in sorted(root.glob("*.csv")):
+        if not names_colours(file):
+            continue
         header, *lines = _lines(file)
         columns = [column.strip().lower() for column in header]
-        if not set(COLUMNS) <= set(columns):
-            continue
         rows = [_row(file, number, columns, line) for number, line in enumerate(lines, start=2) if any(line)]
         if not rows:
             raise DataError(f"{file} has the columns {', '.join(COLUMNS)} and no rows.")

@@ -269,6 +269,15 @@ def test_background_is_class_0_wherever_it_is_named(make_masks: Callable[..., Pa
     assert mask_of(index) == [[1, 0]]
 
 
+def test_a_table_of_colours_whose_masks_belong_to_no_picture(make_folder: MakeFolder) -> None:
+    folder = make_folder("train/1_sat.jpg", "train/1_mask.png")
+    (folder / "class_dict.csv").write_text(TABLE)
+    with pytest.raises(
+        DataError, match=r"class_dict\.csv names the colours of masks, .* or 1_mask\.png beside 1\.jpg\."
+    ):
+        read(folder)
+
+
 ROBOFLOW = "Pixel Value, Class\n0, background\n1, cat\n2, dog\n"
 
 
