@@ -63,31 +63,32 @@ def arguments(config: RunConfig, index: Index, report: Report, shape: WholePictu
 def _reference_boxes(
     model: ModelConfig, index: Index, report: Report, shape: WholePicture, said: list[str]
 ) -> ModelConfig:
-    """Sizes and ratios fitted to the training boxes where none are given, and how many boxes they come near to."""
+    """Sizes and ratios fitted to the training boxes where none are given; and how many boxes they come near to, in any case."""
     given = dict(model.arguments.get("proposing", {}))
-    if given.get("sizes", AUTO) != AUTO:
-        return model
-    given.pop("sizes", None)
-    boxes = _boxes(index, report, shape)
+    if given.get("sizes") == AUTO:
+        del given["sizes"]
     with torch.device("meta"):
         network = create_model(model.name, num_classes=1, **{**model.arguments, "proposing": given})
     assert isinstance(network, FasterRCNN)
-    strides = network.rpn.strides
-    if len(strides) == 1:
+    strides, boxes = network.rpn.strides, _boxes(index, report, shape)
+    fitted = "sizes" not in given
+    if not fitted:
+        chosen = {**given, "sizes": network.rpn.settings.sizes, "ratios": network.rpn.settings.ratios}
+    elif len(strides) == 1:
         sizes, ratios = map(distinct, fit(boxes, SIZES, RATIOS))
-        levels, flat = [sizes], [strides[0]] * len(sizes)
+        chosen = {"sizes": [sizes], "ratios": ratios, **given}
     else:
         ratios = distinct(fit(boxes, 1, RATIOS)[1])
         levels = [[size] for size in fit_levels(boxes, given.get("ratios", ratios), strides)]
-        flat = list(strides)
-    fitted = {"sizes": levels, "ratios": ratios, **given}
-    reached = recall(boxes, [size for level in levels for size in level], fitted["ratios"], flat)
-    named = ", ".join(f"{size:g}" for level in levels for size in level)
+        chosen = {"sizes": levels, "ratios": ratios, **given}
+    places = [(size, stride) for level, stride in zip(chosen["sizes"], strides, strict=True) for size in level]
+    reached = recall(boxes, [size for size, _ in places], chosen["ratios"], [stride for _, stride in places])
     said.append(
-        f"reference boxes of {named} px and width:height {', '.join(f'{ratio:g}' for ratio in fitted['ratios'])}, fitted to the "
-        f"training boxes: {reached:.1%} of them overlap one by 0.5 or more"
+        f"reference boxes of {', '.join(f'{size:g}' for size, _ in places)} px and width:height "
+        f"{', '.join(f'{ratio:g}' for ratio in chosen['ratios'])}, {'fitted to the training boxes' if fitted else 'as given'}: "
+        f"{reached:.1%} of {'them' if fitted else 'the training boxes'} overlap one by 0.5 or more"
     )
-    return replace(model, arguments={**model.arguments, "proposing": fitted})
+    return replace(model, arguments={**model.arguments, "proposing": chosen}) if fitted else model
 
 
 def _boxes(index: Index, report: Report, shape: WholePicture) -> Tensor:

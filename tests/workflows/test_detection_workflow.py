@@ -8,10 +8,11 @@ import pytest
 from safetensors.torch import load_file
 
 from sightline.config import compose, read_recipe
+from sightline.data.checks import check
 from sightline.data.formats import read, voc, yolo
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.workflows.evaluate import evaluate
-from sightline.workflows.plan import with_task
+from sightline.workflows.plan import complete, with_task
 from sightline.workflows.predict import predict, write_predictions
 from sightline.workflows.train import TrainResult, resume, train
 from tests.workflows.discs import DETECTOR, QUICK, Lines, write_discs
@@ -110,7 +111,8 @@ def test_a_detector_goes_on_from_a_run_with_the_runs_own_parts(
     # Settings that agree with the run's may be given, as a recipe does, and do not take the place of its others.
     model = {"name": "faster_rcnn", "weights": str(found[0].run), "arguments": {"proposing": {"samples": 32}}}
     result = train(discs, name="on", out=tmp_path, listener=lines, **{**QUICK, "model": model})
-    assert not any("reference boxes" in line or "untrained" in line for line in lines.said)
+    assert not any("fitted" in line or "untrained" in line for line in lines.said)
+    assert any("reference boxes of" in line and "as given" in line for line in lines.said)
     recipes = [read_recipe(run / "recipe.toml")["model"]["arguments"] for run in (found[0].run, result.run)]
     recipes[0]["backbone_arguments"].pop("zero_init", None)
     recipes[1]["backbone_arguments"].pop("zero_init", None)
@@ -157,6 +159,19 @@ def test_boxes_alone_are_enough_to_choose_a_detector(discs: Path) -> None:
     assert config.model.arguments == {"neck": "fpn", "backbone": "resnet18"}
     own = compose([("test", {"model": {"arguments": {"backbone": "vgg16", "neck": "none"}}})])
     assert with_task(own, index).model.arguments == {"backbone": "vgg16", "neck": "none"}
+
+
+@pytest.mark.parametrize(("sizes", "share"), [([[16, 32, 64]], ""), ([[1000]], ": 0.0% of the training boxes")])
+def test_given_reference_boxes_are_measured_and_kept(discs: Path, sizes: list[list[int]], share: str) -> None:
+    index = read(discs)
+    arguments = {"backbone": "resnet18", "neck": "none", "hidden": 8, "proposing": {"sizes": sizes}}
+    model = {"name": "faster_rcnn", "arguments": arguments}
+    config = with_task(compose([("test", {"model": model, "data": {"path": str(discs)}})]), index)
+    config, _, said = complete(config, index, check(index))
+    (line,) = (line for line in said if "reference boxes of" in line)
+    assert "px and width:height 2, 1, 0.5, as given: " in line
+    assert share in line
+    assert config.model.arguments["proposing"] == {"sizes": sizes}
 
 
 def test_a_detector_needs_boxes(squares: Path, tmp_path: Path) -> None:
