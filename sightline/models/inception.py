@@ -5,6 +5,8 @@ shrink in branches side by side (section 5), batch normalisation everywhere. Nam
 published checkpoint, which was Google's; it reads 299 x 299 pixels.
 
 Where the published network departs from the paper:
+- From the first max pool to the 35 x 35 cells it has a 1x1 convolution to 80 channels, a 3x3 to 192 and a second max pool;
+  Table 1 has three 3x3 convolutions, to 80, to 192 with stride 2, and to 288.
 - The modules of Figure 5 keep one true 5x5 branch.
 - The auxiliary classifier has a 5x5 convolution to 768 channels before its linear layer.
 
