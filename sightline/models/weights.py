@@ -25,6 +25,7 @@ LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k"
 COCO_LICENCE = "BSD-3-Clause (torchvision); trained on COCO 2017"
 DEFAULT = "imagenet"
 COCO = "coco"
+_WRAPPED = "module."
 _V1 = Preprocessing(resize=256, crop=224)
 _V2 = Preprocessing(resize=232, crop=224)
 _V1_5 = {"stride_in": "3x3"}  # the paper's placement, "1x1", has the same names and shapes
@@ -289,12 +290,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is not a readable weights file ({type(error).__name__}). Expected .safetensors, or a state dict "
             "saved with torch.save(model.state_dict(), ...). A file that holds more than tensors is not opened."
         ) from error
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+    named = isinstance(content, dict) and all(isinstance(n, str) and isinstance(t, Tensor) for n, t in content.items())
+    if not isinstance(content, dict) or not content or not named:
         held = f"a dictionary with the keys {_some(content)}" if isinstance(content, dict) else type(content).__name__
         raise WeightsError(
             f"{path} should hold a state dict (names and tensors), but holds {held}. Save that part alone."
         )
-    return content
+    # Saved from torch's wrapper for several GPUs, every name begins so.
+    wrapped = all(name.startswith(_WRAPPED) for name in content)
+    return {name.removeprefix(_WRAPPED): tensor for name, tensor in content.items()} if wrapped else content
 
 
 def _load(

@@ -190,6 +190,19 @@ def test_a_file_of_the_user_is_loaded(tmp_path, teacher, suffix):
     assert report.preprocessing is None
 
 
+def test_tensors_without_names_are_refused(tmp_path):
+    torch.save({0: torch.zeros(1)}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match="should hold a state dict .* but holds a dictionary with the keys 0"):
+        read_tensors(tmp_path / "a.pth")
+
+
+def test_a_file_saved_from_several_gpus_is_loaded(tmp_path, teacher):
+    torch.save({f"module.{name}": tensor for name, tensor in teacher.state_dict().items()}, tmp_path / "a.pth")
+    model = _network(num_classes=6)
+    assert load_file(model, tmp_path / "a.pth").new == ()
+    assert _same(model, teacher)
+
+
 def test_files_without_batch_counters_are_loaded(tmp_path, teacher):
     state = {n: t for n, t in teacher.state_dict().items() if "num_batches_tracked" not in n}
     torch.save(state, tmp_path / "old.pth")
