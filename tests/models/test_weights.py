@@ -192,7 +192,7 @@ def test_a_file_of_the_user_is_loaded(tmp_path, teacher, suffix):
 
 def test_tensors_without_names_are_refused(tmp_path):
     torch.save({0: torch.zeros(1)}, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match="should hold a state dict .* but holds a dictionary with the keys 0"):
+    with pytest.raises(WeightsError, match=r"should hold a state dict .* but holds a dictionary with the keys 0"):
         read_tensors(tmp_path / "a.pth")
 
 
