@@ -21,7 +21,7 @@ CASES = {
     "small stem": ({"backbone": "resnet18", "backbone_arguments": {"stem": "small"}, "skip": "add"}, 64),
     "alexnet": ({"backbone": "alexnet", "skip": "add", "num_classes": 150}, 224),
     "vgg11": ({"backbone": "vgg11", "skip": "none"}, 96),
-    "inception_v3": ({"backbone": "inception_v3"}, 96),
+    "inception_v3": ({"backbone": "inception_v3"}, 128),
 }
 
 FAST = {"unet_2015", "without", "resnet18", "small stem"}
