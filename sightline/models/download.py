@@ -40,6 +40,12 @@ def fetch_file(
                     return path
     except OSError as error:
         raise storage_error(path, error) from error
+    require_published(path, url, sha256_prefix)
+    return path
+
+
+def require_published(path: Path, url: str, sha256_prefix: str) -> None:
+    """Raise `WeightsError` unless the file is the one from `url`: its SHA-256 starts with `sha256_prefix`."""
     try:
         found = file_sha256(path)
     except OSError as error:
@@ -49,9 +55,9 @@ def fetch_file(
     if not found.startswith(sha256_prefix):
         raise WeightsError(
             f"{path} is damaged or is another file: its SHA-256 should start with {sha256_prefix}, but starts with "
-            f"{found[:8]}. Delete it to have it downloaded again, or replace it by the file from {url}."
+            f"{found[:8]}. Delete it to have it downloaded again, or replace it by the file from {url}. If it holds weights of "
+            "your own, give it another name."
         )
-    return path
 
 
 def file_sha256(path: Path) -> str:

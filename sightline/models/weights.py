@@ -16,7 +16,7 @@ from torch import Tensor
 from sightline.errors import StorageError, UnknownNameError, WeightsError
 from sightline.models.backbone import Backbone
 from sightline.models.detectors import current_names
-from sightline.models.download import Progress, fetch_file
+from sightline.models.download import Progress, fetch_file, require_published
 from sightline.models.faster_rcnn import FasterRCNN
 from sightline.models.unet import UNet
 from sightline.structures import Preprocessing, Shape, WholePicture
@@ -251,12 +251,14 @@ def load_file(model: Backbone | FasterRCNN | UNet, path: Path) -> LoadReport:
 
     What stays new is as in `load_published`, and auxiliary classifiers that the file lacks. Raises `WeightsError` if
     there is no such file, it is something else, or it is not for this model. Of a published file, which its name tells,
-    as much is known and asked for as in `load_published`.
+    as much is known and asked for as in `load_published`; another one of its name is refused.
     """
     entry = find_file(path)
     if entry is None:
         return _load(model, path, None, None)
     _require_architecture(model, entry)
+    if path.is_file():
+        require_published(path, entry.url, entry.sha256_prefix)
     return _load(model, path, entry.preprocessing, entry.licence)
 
 

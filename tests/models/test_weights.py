@@ -165,6 +165,16 @@ def test_a_published_file_is_known_by_its_name_wherever_it_lies(published, teach
         load_file(model, brought)
 
 
+def test_another_file_under_the_name_of_a_published_one_is_refused(published, teacher, tmp_path):
+    path = tmp_path / "own" / published.file
+    path.parent.mkdir()
+    torch.save({name: tensor + 1 for name, tensor in teacher.state_dict().items()}, path)
+    with pytest.raises(
+        WeightsError, match=r"damaged or is another file.*If it holds weights of your own, give it another name"
+    ):
+        load_file(_network(num_classes=6), path)
+
+
 def test_weights_of_another_network_are_refused_and_nothing_is_changed(published):
     model = _network((2, 1, 1, 1), num_classes=6)
     before = {n: t.clone() for n, t in model.state_dict().items()}
