@@ -9,6 +9,7 @@ price of one.
 Shape letters: `N` batch, `C` channels, `H W` pixels, `h w` cells, `K` classes.
 """
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -24,7 +25,7 @@ class FullyConvolutional(nn.Module):
     """`backbone`, trained at `image_size` pixels, as a network from images to maps of logits. Weights are shared.
 
     Raises `InputError` when the head pools the map at `image_size` in a way that is no convolution's: in bins of unequal
-    size, or with cells used twice (AlexNet at 256 pixels has 7 x 7 cells for its 6 x 6).
+    size or at unequal steps (AlexNet at 288 pixels has 8 x 8 cells for its 6 x 6).
 
     >>> from sightline.models import create_model
     >>> model = create_model("resnet18", num_classes=10).eval().as_fully_convolutional(224)
@@ -43,14 +44,13 @@ class FullyConvolutional(nn.Module):
         *before, adaptive = backbone.head_pooling()
         grid = cast(int, cast(nn.AdaptiveAvgPool2d, adaptive).output_size)
         side = self._side(nn.Sequential(*before), image_size)
-        if side < grid or side % grid:
+        bins, step = _bins(side, grid)
+        if not bins:
             raise InputError(
                 f"At {image_size} pixels the last map of {type(backbone).__name__} has {side} x {side} cells and its first "
                 f"linear layer reads {grid} x {grid}, so it cannot be read as a convolution. Give a size at which the map "
                 "has as many cells (224 for the published networks)."
             )
-        bins = side // grid
-        step = 1 if grid == 1 else bins
         self.pooling = nn.Sequential(*before, nn.AvgPool2d(bins, step) if bins > 1 else nn.Identity())
         self.head = nn.Sequential(*_convolutions(backbone.head_layers(), grid))
         pools = [module for module in before if isinstance(module, nn.MaxPool2d)]
@@ -85,6 +85,18 @@ class FullyConvolutional(nn.Module):
             side: int = before(self.backbone.forward_features(images, (last,))[last]).shape[-1]
         self.backbone.train(training)
         return side
+
+
+def _bins(side: int, grid: int) -> tuple[int, int]:
+    """Size and step of the bins in which adaptive pooling averages `side` cells to `grid`; zeros where they are not all alike.
+
+    >>> _bins(14, 7), _bins(7, 6), _bins(8, 6), _bins(7, 1)
+    ((2, 2), (2, 1), (0, 0), (7, 1))
+    """
+    starts = [i * side // grid for i in range(grid)]
+    sizes = {-(-(i + 1) * side // grid) - start for i, start in enumerate(starts)}
+    steps = {after - before for before, after in pairwise(starts)} or {1}
+    return (sizes.pop(), steps.pop()) if len(sizes) == len(steps) == 1 and steps != {0} else (0, 0)
 
 
 def _convolutions(layers: tuple[nn.Module, ...], grid: int) -> list[nn.Module]:

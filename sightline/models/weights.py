@@ -332,6 +332,12 @@ def _load(
             f"{path.name} is not for this {type(model).__name__}: {len(misfits)} tensors have another shape "
             f"({_some(misfits)}). Choose the model that the file was made for."
         )
+    torn = [name for name, tensor in fitting.items() if not tensor.isfinite().all()]
+    if torn:
+        raise WeightsError(
+            f"{path.name} holds values that are not numbers, or infinite, in {len(torn)} of its {len(given)} tensors ({_some(torn)}): "
+            "what is computed with them would be so too. The training that wrote it had failed; take an earlier file."
+        )
     # A layer is new as a whole: old biases under new weights would mean nothing.
     new = [n for n in fitting if any(n.startswith(p) and o.startswith(p) for p in may_differ for o in other)]
     parameters = dict(model.named_parameters())

@@ -174,4 +174,4 @@ def test_a_head_that_is_no_convolution_at_this_size_is_named() -> None:
     with torch.device("meta"):
         model = create_model("alexnet", num_classes=3, stem="small")
     with pytest.raises(InputError, match=r"cannot be read as a convolution"):
-        class_map(predictor_of(model, resize=40, crop=40), black(40, 40))
+        class_map(predictor_of(model, resize=48, crop=48), black(48, 48))

@@ -89,7 +89,7 @@ def test_a_cell_is_the_classifier_on_its_window():
 
 @pytest.mark.parametrize(
     ("name", "size", "cells"),
-    [("alexnet", 256, "7 x 7 cells .* reads 6 x 6"), ("vgg16", 192, "6 x 6 cells .* reads 7 x 7")],
+    [("alexnet", 288, "8 x 8 cells .* reads 6 x 6"), ("vgg16", 192, "6 x 6 cells .* reads 7 x 7")],
 )
 def test_a_size_at_which_the_head_pools_unevenly_is_refused(name, size, cells):
     with pytest.raises(InputError, match=cells):
@@ -100,6 +100,20 @@ def test_a_head_that_averages_blocks_of_cells_steps_by_a_block():
     dense = _shapes("vgg16").as_fully_convolutional(448)
     assert (dense.window, dense.stride) == (448, 64)
     assert dense(torch.rand(1, 3, 512, 576, device="meta")).shape == (1, 5, 2, 3)
+
+
+@pytest.mark.parametrize(("size", "stride", "cells"), [(40, 8, 3), (64, 16, 2)])
+def test_a_head_whose_bins_overlap_is_still_a_convolution(size, stride, cells):
+    """AlexNet averages 4 cells to 3 in bins of 2, one cell apart, and 7 in bins of 3, two apart."""
+    torch.manual_seed(0)
+    model = create_model("alexnet", num_classes=5, stem="small").eval()
+    dense = model.as_fully_convolutional(size)
+    assert (dense.window, dense.stride) == (size, stride)
+    images = torch.randn(1, 3, size, size)
+    with torch.inference_mode():
+        torch.testing.assert_close(dense(images)[..., 0, 0], model(images), rtol=0, atol=1e-5)
+        larger = dense(torch.randn(1, 3, size + 2 * 8, size + 2 * 8))
+    assert larger.shape == (1, 5, cells, cells)
 
 
 def test_an_image_smaller_than_the_window_is_refused():

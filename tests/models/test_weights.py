@@ -175,6 +175,20 @@ def test_another_file_under_the_name_of_a_published_one_is_refused(published, te
         load_file(_network(num_classes=6), path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_and_nothing_is_changed(teacher, tmp_path, value):
+    state = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    state["layer1.0.conv1.weight"][0, 0, 0, 0] = value
+    torch.save(state, tmp_path / "torn.pth")
+    model = _network(num_classes=6)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    with pytest.raises(
+        WeightsError, match=r"torn\.pth holds values .* in 1 of its \d+ tensors \(layer1\.0\.conv1\.weight\)"
+    ):
+        load_file(model, tmp_path / "torn.pth")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
 def test_weights_of_another_network_are_refused_and_nothing_is_changed(published):
     model = _network((2, 1, 1, 1), num_classes=6)
     before = {n: t.clone() for n, t in model.state_dict().items()}
