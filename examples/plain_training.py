@@ -24,9 +24,7 @@ labels = torch.from_numpy(digits.target)
 order = torch.randperm(len(images))
 train, test = order[:1400], order[1400:]
 
-model = create_model("resnet18", num_classes=10, stem="small_pooled", zero_init=True).to(
-    memory_format=torch.channels_last
-)
+model = create_model("resnet18", num_classes=10, stem="small_pooled").to(memory_format=torch.channels_last)
 optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
 
 for epoch in range(epochs):

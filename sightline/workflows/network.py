@@ -153,8 +153,6 @@ def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
     if header is not None and header.architecture == name:
         own = {key: value for key, value in header.arguments.items() if key not in ("zero_init", "auxiliary")}
     taken = inspect.signature(BACKBONES[name]).parameters if name in BACKBONES else {}
-    if "zero_init" in taken and (model.backbone_weights, model.weights) == ("none", "none"):
-        own["zero_init"] = True
     if "auxiliary" in taken:
         own["auxiliary"] = False  # only a classifier has a use for them
     return {"backbone": name, "backbone_arguments": {**own, **model.arguments.get("backbone_arguments", {})}}

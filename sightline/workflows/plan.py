@@ -205,8 +205,6 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
             said.append(
                 f"stem for small images in {model.name}, {chosen['stem']!r} (--set model.arguments.stem=imagenet for the paper's)"
             )
-    if "zero_init" in taken and model.weights == "none":
-        chosen["zero_init"] = True
     if "auxiliary" in taken and isinstance(origin(model), Published):
         chosen["auxiliary"] = False  # the published ones were not trained, and would pull the others along
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))

@@ -17,7 +17,7 @@ from sightline.data.index import Index
 from sightline.data.sources import TensorSource
 from sightline.errors import ConfigError, UnknownNameError
 from sightline.structures import Preprocessing
-from sightline.workflows.network import colours
+from sightline.workflows.network import colours, on_backbone
 from sightline.workflows.plan import check_processes, complete, with_task
 from sightline.workflows.plan_segmentation import class_weights
 from tests.workflows.discs import write_discs
@@ -90,7 +90,7 @@ def test_published_weights_come_without_the_auxiliary_classifiers() -> None:
 
 def test_what_was_given_stands_and_nothing_is_left_open() -> None:
     given = {
-        "model": {"arguments": {"stem": "imagenet", "zero_init": False}},
+        "model": {"arguments": {"stem": "imagenet", "zero_init": True}},
         "data": {"image_size": 48, "workers": 3},
         "augmentation": {"crop": "paper"},
         "optimizer": {"name": "sgd", "lr": 0.5, "weight_decay": 0.0},
@@ -103,6 +103,12 @@ def test_what_was_given_stands_and_nothing_is_left_open() -> None:
             assert getattr(getattr(config, section), name) == value
     again, *_ = complete_again(config)
     assert again == config
+
+
+def test_blocks_do_not_start_as_the_identity() -> None:
+    """Of so few epochs as are usual here they would lose the first: 0.68 for 0.72 of CIFAR-10's pictures after 20 of 5,000."""
+    assert planned(32, model={"name": "resnet18"})[0].model.arguments == {"stem": "small"}
+    assert on_backbone(ModelConfig(name="unet", arguments={"backbone": "resnet18"}), None)["backbone_arguments"] == {}
 
 
 def complete_again(config: RunConfig) -> tuple[RunConfig, Preprocessing, str]:
@@ -134,7 +140,6 @@ def test_published_weights_bring_their_preprocessing_and_stem() -> None:
     config, preprocessing, said = planned(32, model={"name": "resnet50", "weights": "imagenet"})
     assert preprocessing == Preprocessing(resize=232, crop=224)
     assert "stem" not in config.model.arguments
-    assert "zero_init" not in config.model.arguments
     assert "as for the published weights" in said
 
 
