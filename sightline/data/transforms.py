@@ -67,11 +67,12 @@ class Augmentation:
     """Probability that a random box is filled with the mean colour, 0..1 (Zhong et al. 2020: 0.5)."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution, 0 = off (Zhang et al. 2018: 0.2 for ImageNet, 1 for CIFAR-10)."""
-    start_size: float = 1.0
+    start_size: float | None = None
     """Side of the pictures in the first epochs, as a share of the input side, 0..1 (progressive resizing: coarse features are
-    learnt at a fraction of the cost); 1 = the whole side from the start."""
-    full_size_at: float = 0.8
-    """Share of the epochs after which the side has grown to the whole, in steps of 8 pixels, 0..1."""
+    learnt at a fraction of the cost); 1 = the whole side from the start. Chosen when not given: a half for small pictures, when a
+    network that averages its whole last map learns from nothing for 20 epochs or more, else 1."""
+    full_size_at: float = 1.0
+    """Share of the epochs at which the side has grown to the whole, in steps of 8 pixels, 0..1; the last epoch always has it."""
     cutmix: float = 0.0
     """Alpha of cutmix's Beta distribution, 0 = off (Yun et al. 2019: 1). With mixup too, each sample has one of both."""
 
@@ -84,7 +85,7 @@ class Augmentation:
         for name in ("alexnet_color", "mixup", "cutmix"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is at least 0, got {getattr(self, name)}")
-        if not (0 < self.start_size <= 1 and 0 < self.full_size_at <= 1):
+        if not (0 < _start_share(self) <= 1 and 0 < self.full_size_at <= 1):
             raise ConfigError(
                 f"start_size and full_size_at are above 0 and at most 1, got {self.start_size} and {self.full_size_at}"
             )
@@ -130,16 +131,20 @@ def train_transforms(
 
     >>> growing = train_transforms(Augmentation(crop="shift", start_size=0.5), 32, epochs=10)
     >>> [transform(torch.zeros(3, 32, 32, dtype=torch.uint8)).shape[-1] for transform in growing]
-    [16, 16, 16, 24, 24, 24, 32, 32, 32, 32]
+    [16, 16, 16, 24, 24, 24, 24, 32, 32, 32]
     """
-    sides = [_side(augmentation, size, epoch / epochs) for epoch in range(epochs)]
+    sides = [_side(augmentation, size, epoch / (epochs - 1) if epochs > 1 else 1.0) for epoch in range(epochs)]
     made = {side: train_transform(augmentation, side, mean) for side in set(sides)}
     return [made[side] for side in sides]
 
 
+def _start_share(augmentation: Augmentation) -> float:
+    return 1.0 if augmentation.start_size is None else augmentation.start_size
+
+
 def _side(augmentation: Augmentation, size: int, progress: float) -> int:
-    grown = min(1.0, progress / augmentation.full_size_at)
-    share = augmentation.start_size + (1 - augmentation.start_size) * grown
+    start = _start_share(augmentation)
+    share = start + (1 - start) * min(1.0, progress / augmentation.full_size_at)
     rounded = min(size, max(8, round(size * share / 8) * 8))
     return min(size, rounded, key=lambda side: abs(side - size * share))
 

@@ -9,13 +9,13 @@ price of one.
 Shape letters: `N` batch, `C` channels, `H W` pixels, `h w` cells, `K` classes.
 """
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from sightline.errors import InputError
+from sightline.ops.pooling import equal_bins
 
 if TYPE_CHECKING:
     from sightline.models.backbone import Backbone
@@ -44,7 +44,7 @@ class FullyConvolutional(nn.Module):
         *before, adaptive = backbone.head_pooling()
         grid = cast(int, cast(nn.AdaptiveAvgPool2d, adaptive).output_size)
         side = self._side(nn.Sequential(*before), image_size)
-        bins, step = _bins(side, grid)
+        bins, step = equal_bins(side, grid)
         if not bins:
             raise InputError(
                 f"At {image_size} pixels the last map of {type(backbone).__name__} has {side} x {side} cells and its first "
@@ -85,18 +85,6 @@ class FullyConvolutional(nn.Module):
             side: int = before(self.backbone.forward_features(images, (last,))[last]).shape[-1]
         self.backbone.train(training)
         return side
-
-
-def _bins(side: int, grid: int) -> tuple[int, int]:
-    """Size and step of the bins in which adaptive pooling averages `side` cells to `grid`; zeros where they are not all alike.
-
-    >>> _bins(14, 7), _bins(7, 6), _bins(8, 6), _bins(7, 1)
-    ((2, 2), (2, 1), (0, 0), (7, 1))
-    """
-    starts = [i * side // grid for i in range(grid)]
-    sizes = {-(-(i + 1) * side // grid) - start for i, start in enumerate(starts)}
-    steps = {after - before for before, after in pairwise(starts)} or {1}
-    return (sizes.pop(), steps.pop()) if len(sizes) == len(steps) == 1 and steps != {0} else (0, 0)
 
 
 def _convolutions(layers: tuple[nn.Module, ...], grid: int) -> list[nn.Module]:

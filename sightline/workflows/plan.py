@@ -35,6 +35,11 @@ SMALL_MULTIPLY_ADDS = 1e9
 """Multiply-adds an image up to which small pictures are not made coarser by the stem: ResNet-18's 0.6 G at 32 pixels, not
 ResNet-50's 1.3 G, which at half the resolution are 0.3 G."""
 
+GROWING = 0.5
+"""The share of their side at which small pictures are shown first in a long training: two thirds of the time for the same accuracy."""
+LONG = 20
+"""Epochs that make a training from nothing a long one."""
+
 PHOTO_SIZE = 224
 """Input side for photographs, as in the papers."""
 
@@ -231,11 +236,31 @@ def _require_size(model: ModelConfig, size: int) -> None:
 
 
 def _augmentation(config: RunConfig, size: int, said: list[str]) -> RunConfig:
-    if config.augmentation.crop is not None:
-        return config
-    crop: Any = "shift" if size <= SMALL_IMAGE else "resized"
-    said.append(f"augmentation: {'shifted' if crop == 'shift' else 'random resized'} crops and mirroring")
-    return replace(config, augmentation=replace(config.augmentation, crop=crop))
+    crop: Any = config.augmentation.crop
+    if crop is None:
+        crop = "shift" if size <= SMALL_IMAGE else "resized"
+        said.append(f"augmentation: {'shifted' if crop == 'shift' else 'random resized'} crops and mirroring")
+    start = config.augmentation.start_size
+    if start is None:
+        start = GROWING if _may_grow(config, size) else 1.0
+        if start < 1:
+            said.append(
+                f"pictures grow from {round(start * size)} to {size} px during the training, to save time "
+                "(--set augmentation.start_size=1 for the whole size from the start)"
+            )
+    return replace(config, augmentation=replace(config.augmentation, crop=crop, start_size=start))
+
+
+def _may_grow(config: RunConfig, size: int) -> bool:
+    """Whether coarse features can be learnt from coarser pictures first: with time for it, and maps that stay more than one cell."""
+    model = config.model
+    if size > SMALL_IMAGE or config.training.epochs < LONG or model.weights != "none":
+        return False
+    with torch.device("meta"):
+        network = create_backbone(model.name, **model.arguments)
+    *_, adaptive = network.head_pooling()
+    least = max(network.smallest, 2 * network.strides[network.stages[-1]])
+    return bool(adaptive.output_size == 1) and least <= GROWING * size
 
 
 def _training(config: RunConfig, images: int, size: int, said: list[str]) -> RunConfig:
@@ -349,7 +374,8 @@ def check_processes(config: RunConfig, processes: int) -> None:
 
 def _require_averages(config: RunConfig, least: int) -> None:
     """Raise `ConfigError` for a classifier that one picture at a time leaves without anything to average: one cell of a map."""
-    model, size = config.model, config.data.image_size or SMALL_IMAGE
+    model = config.model
+    size = round((config.data.image_size or SMALL_IMAGE) * (config.augmentation.start_size or 1.0))
     with torch.device("meta"):
         network = create_backbone(model.name, **model.arguments)
         if model.freeze:

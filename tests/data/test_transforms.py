@@ -190,9 +190,11 @@ def test_pictures_grow_with_the_epochs_and_end_whole() -> None:
         transforms = train_transforms(Augmentation(crop="shift", **options), size, epochs)  # type: ignore[arg-type]
         return [transform(torch.zeros(3, size, size, dtype=torch.uint8)).shape[-1] for transform in transforms]
 
-    assert sides(32, 20, start_size=0.75) == [24] * 8 + [32] * 12
+    assert sides(32, 20, start_size=0.75) == [24] * 10 + [32] * 10
+    assert sides(32, 20, start_size=0.75, full_size_at=0.8) == [24] * 8 + [32] * 12
     assert sides(32, 5) == [32] * 5
-    assert sides(256, 4, start_size=0.5, full_size_at=1.0) == [128, 160, 192, 224]
+    assert sides(256, 5, start_size=0.5) == [128, 160, 192, 224, 256]
+    assert sides(256, 1, start_size=0.5) == [256]
     assert sides(20, 3, start_size=0.9)[-1] == 20
     assert min(sides(8, 10, start_size=0.1)) == 8
 

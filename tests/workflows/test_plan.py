@@ -111,6 +111,34 @@ def test_blocks_do_not_start_as_the_identity() -> None:
     assert on_backbone(ModelConfig(name="unet", arguments={"backbone": "resnet18"}), None)["backbone_arguments"] == {}
 
 
+def test_small_pictures_grow_in_a_long_training() -> None:
+    config, _, said = planned(32, training={"epochs": 20})
+    assert config.augmentation.start_size == 0.5
+    assert "pictures grow from 16 to 32 px" in said
+    again, *_ = complete_again(config)
+    assert again == config
+
+
+@pytest.mark.parametrize(
+    ("side", "sections"),
+    [
+        (32, {"training": {"epochs": 19}}),
+        (100, {}),
+        (32, {"model": {"name": "vgg11"}}),  # its linear layers read a map of one size
+        (32, {"model": {"name": "resnet18", "weights": "imagenet"}}),
+        (
+            32,
+            {"model": {"name": "resnet18", "arguments": {"stem": "imagenet"}}},
+        ),  # one cell of 32 pixels at half the side
+        (32, {"augmentation": {"start_size": 1.0}}),
+    ],
+)
+def test_other_pictures_have_their_whole_size_from_the_start(side: int, sections: dict[str, Any]) -> None:
+    config, _, said = planned(side, **{"training": {"epochs": 20}, **sections})
+    assert config.augmentation.start_size == 1.0
+    assert "grow" not in said
+
+
 def complete_again(config: RunConfig) -> tuple[RunConfig, Preprocessing, str]:
     from sightline.config import to_table
 

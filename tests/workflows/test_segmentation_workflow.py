@@ -188,7 +188,11 @@ def test_evaluate_sees_pictures_of_several_sizes_as_predict_does(discs: Path, tm
 
 
 @pytest.mark.slow
-def test_a_picture_larger_than_a_tile_is_predicted_and_measured_as_in_one_piece(discs: Path, tmp_path: Path) -> None:
+def test_a_picture_larger_than_a_tile_is_predicted_and_measured_as_in_one_piece(
+    discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the whole below, which is computed without autocast.
+    monkeypatch.setattr("sightline.inference.predictor.pick_precision", lambda *_, **__: "float32")
     data, (height, width) = shutil.copytree(discs, tmp_path / "data"), (1301, 1447)
     assert height * width > LARGEST
     noise = np.random.default_rng(0).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
