@@ -16,6 +16,7 @@ from torch import Tensor
 from sightline.data.annotation_faults import allow_more
 from sightline.data.counted import counted
 from sightline.data.index import ImageSource, Index, announce
+from sightline.data.layout import layout
 from sightline.data.mask_files import MaskFiles, listed
 from sightline.data.masks import KeptMasks, Masks, pixel_counts
 from sightline.data.sources import MemorySource
@@ -77,6 +78,8 @@ class Report:
     """(K,) pixels of each class in each good mask, by position."""
     brightest: Mapping[int, int] = field(default_factory=dict)
     """The brightest level, 0..255, of each good picture with a mask, by position; see `sightline.ops.images.brightness`."""
+    layouts: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """How each good mask lies, by position; see `sightline.data.layout.layout`."""
     kept_masks: Mapping[int, Tensor] | None = None
     """The masks, when there was room for them beside the pictures."""
 
@@ -186,6 +189,7 @@ def check(
         kept=source,
         pixels=look.pixels,
         brightest=look.brightest,
+        layouts=look.layouts,
         kept_masks=look.kept_masks or None,
     )
 
@@ -204,6 +208,7 @@ class _Look:
         self.kept_masks: dict[int, Tensor] = {}
         self.pixels: dict[int, np.ndarray] = {}
         self.brightest: dict[int, int] = {}
+        self.layouts: dict[int, np.ndarray] = {}
 
     def chunk(self, positions: Sequence[int]) -> list[Fault | tuple[int, int]]:
         """The fault or (shorter, longer) side of each picture."""
@@ -233,6 +238,7 @@ class _Look:
         if mapped is not None:
             self.pixels[position] = pixel_counts(mapped, self.classes)
             self.brightest[position] = brightness(image)[1]
+            self.layouts[position] = layout(mapped, self.classes)
         if self.also is not None:
             self.also(position, image, mapped)
         return min(image.shape[1:]), max(image.shape[1:])

@@ -39,10 +39,11 @@ class MaskAugmentation:
 
     mirror: float = 0.5
     """Probability of a horizontal mirroring, 0..1."""
-    flip: float = 0.0
-    """Probability of turning the picture upside down, 0..1: for pictures without an up, such as from a microscope."""
-    turn: float = 0.0
-    """Probability of one to three quarter turns, 0..1: likewise."""
+    flip: float | None = None
+    """Probability of turning the picture upside down, 0..1: for pictures without an up, such as from a microscope. Chosen when not
+    given: a half where there is one kind of object and the training masks show no up, else 0."""
+    turn: float | None = None
+    """Probability of one to three quarter turns, 0..1: likewise, and 0.75 when chosen."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Smallest and largest factor on the picture's size, before the crop; halving is as likely as doubling."""
     rare: float = 0.5
@@ -57,7 +58,7 @@ class MaskAugmentation:
 
     def __post_init__(self) -> None:
         for name in ("mirror", "flip", "turn", "rare", "elastic", "color_jitter"):
-            if not 0 <= getattr(self, name) <= 1:
+            if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ConfigError(f"masks.{name}: expected 0..1, got {getattr(self, name)}.")
         if not 0 <= self.elastic_pixels < math.inf:
             raise ConfigError(f"masks.elastic_pixels: expected 0 or more, got {self.elastic_pixels}.")
@@ -179,5 +180,5 @@ def _resized(image: Tensor, maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return F.resize(image, [side, side], antialias=True), resized
 
 
-def _chance(probability: float) -> bool:
-    return bool(probability) and float(torch.rand(())) < probability
+def _chance(probability: float | None) -> bool:
+    return probability is not None and probability > 0 and float(torch.rand(())) < probability

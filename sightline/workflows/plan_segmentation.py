@@ -8,6 +8,7 @@ import numpy as np
 from sightline.config import ModelConfig, RunConfig
 from sightline.data.checks import Report
 from sightline.data.index import Index
+from sightline.data.layout import without_up
 from sightline.errors import ConfigError
 from sightline.structures import Windows
 from sightline.workflows.network import colours, inherited, on_backbone, published
@@ -18,6 +19,8 @@ little and an epoch sees many parts; of pictures smaller than that, all."""
 EXPOSURES = 2.0
 """How many times as bright as in one of the darker pictures (the tenth in a hundred) the brightest parts of a brighter one are when
 pictures are said to be exposed very differently."""
+FLIPPED, TURNED = 0.5, 0.75
+"""Probabilities with which pictures without an up are mirrored upside down and turned by quarters: all eight ways are alike."""
 _STRETCHED = "the pictures are exposed very differently: each is stretched to the whole range of brightness"
 UNIT = 32
 """Sides are multiples of so many pixels: a cell of the coarsest map."""
@@ -46,6 +49,24 @@ def _unlike_exposures(report: Report) -> bool:
         return False
     darker, brighter = levels[len(levels) // 10], levels[-1 - len(levels) // 10]
     return brighter > EXPOSURES * max(darker, 1)
+
+
+def masks(config: RunConfig, index: Index, report: Report, said: list[str]) -> RunConfig:
+    """How the training pictures are varied: upside down and turned as well where nothing speaks against it.
+
+    One kind of object can be turned into no other; of several kinds, one may be the other upside down.
+    """
+    chosen = config.masks
+    seen = [report.layouts[position] for position in index.positions("train").tolist() if position in report.layouts]
+    upside, turned = without_up(seen) if len(index.class_names) == 2 else (False, False)
+    flip = chosen.flip if chosen.flip is not None else FLIPPED * upside
+    turn = chosen.turn if chosen.turn is not None else TURNED * turned
+    if (flip, turn) != (chosen.flip or 0, chosen.turn or 0):
+        said.append(
+            f"the masks show no up: pictures are turned upside down{' and by quarters' if turn else ''} as well "
+            "(--set masks.flip=0 --set masks.turn=0 if they have one)"
+        )
+    return replace(config, masks=replace(chosen, flip=flip, turn=turn))
 
 
 def class_weights(config: RunConfig, index: Index, report: Report, said: list[str]) -> RunConfig:
