@@ -7,8 +7,8 @@ Where this departs from the paper:
 - The stride of a bottleneck is in its 3x3 convolution ("v1.5", a little more accurate, and what the published weights
   were trained with). The paper's placement, in the first 1x1, is `resnet50_2015` and its like.
 - Shortcuts that change the shape are projections (option B of section 3.3); options A and C are not offered.
-- `zero_init` starts each block as the identity (Goyal et al. 2017, arXiv:1706.02677, section 5.1). It is for long trainings:
-  of 20 epochs of 5,000 pictures, the blocks spend the first ones waking up.
+- `zero_init` starts each block as the identity (Goyal et al. 2017, arXiv:1706.02677, section 5.1). Bottlenecks learn
+  more with it and basic blocks less: see `docs/reference/results.md`.
 - The stems "small" and "small_pooled" are for images of up to 64 pixels, of which the paper's would leave little.
   (The paper's own CIFAR networks, section 4.2, are thinner and are not built here.)
 

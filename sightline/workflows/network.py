@@ -14,6 +14,7 @@ from sightline.config import ModelConfig
 from sightline.errors import CheckpointError, ConfigError
 from sightline.models import BACKBONES, SEGMENTERS, Network, create_backbone, create_model
 from sightline.models.faster_rcnn import FasterRCNN
+from sightline.models.resnet import Bottleneck
 from sightline.models.weights import LoadReport, Published, find, find_file, is_published, load_file, load_published
 
 _WHICH = "model.backbone_weights: {} does not say which classifier it is for. Say it with --backbone, such as --backbone resnet18."
@@ -131,6 +132,12 @@ def _agrees(given: Any, kept: Any) -> bool:
     return bool(given == kept)
 
 
+def starts_as_identity(name: str) -> bool:
+    """Whether the blocks of a ResNet learn more from nothing when they start as the identity: bottlenecks do, basic ones learn less."""
+    with torch.device("meta"):
+        return any(isinstance(module, Bottleneck) for module in create_backbone(name).modules())
+
+
 def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
     """Name and arguments of the classifier that a network stands on: those of the run that it comes from, where it does.
 
@@ -153,6 +160,8 @@ def on_backbone(model: ModelConfig, usual: str | None) -> dict[str, Any]:
     if header is not None and header.architecture == name:
         own = {key: value for key, value in header.arguments.items() if key not in ("zero_init", "auxiliary")}
     taken = inspect.signature(BACKBONES[name]).parameters if name in BACKBONES else {}
+    if "zero_init" in taken and (model.backbone_weights, model.weights) == ("none", "none"):
+        own["zero_init"] = starts_as_identity(name)
     if "auxiliary" in taken:
         own["auxiliary"] = False  # only a classifier has a use for them
     return {"backbone": name, "backbone_arguments": {**own, **model.arguments.get("backbone_arguments", {})}}

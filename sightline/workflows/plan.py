@@ -25,7 +25,7 @@ from sightline.models.weights import Published, is_published
 from sightline.report.architecture import trace
 from sightline.structures import Preprocessing, Shape
 from sightline.workflows import plan_detection, plan_segmentation
-from sightline.workflows.network import colours, header_of, inherited, origin, published
+from sightline.workflows.network import colours, header_of, inherited, origin, published, starts_as_identity
 from sightline.workflows.pictures import THERE, task_of, training_positions
 
 SMALL_IMAGE = 64
@@ -211,6 +211,8 @@ def _arguments(config: RunConfig, size: int, said: list[str]) -> RunConfig:
             said.append(
                 f"stem for small images in {model.name}, {chosen['stem']!r} (--set model.arguments.stem=imagenet for the paper's)"
             )
+    if "zero_init" in taken and model.weights == "none":
+        chosen["zero_init"] = starts_as_identity(model.name)
     if "auxiliary" in taken and isinstance(origin(model), Published):
         chosen["auxiliary"] = False  # the published ones were not trained, and would pull the others along
     return replace(config, model=replace(model, arguments={**chosen, **model.arguments}))
