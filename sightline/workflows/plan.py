@@ -82,7 +82,7 @@ def complete(config: RunConfig, index: Index, report: Report) -> tuple[RunConfig
         return _training(config, images, whole.shorter, said), whole, said
     if config.task == "segmentation":
         config, windows = plan_segmentation.windows(config, report, said)
-        config = replace(config, model=plan_segmentation.arguments(config.model))
+        config = replace(config, model=plan_segmentation.arguments(config.model, images, said))
         config = plan_segmentation.masks(config, index, report, said)
         config = plan_segmentation.class_weights(config, index, report, said)
         shown = len(training_positions(index, windows, report))

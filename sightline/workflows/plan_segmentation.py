@@ -7,6 +7,7 @@ import numpy as np
 
 from sightline.config import ModelConfig, RunConfig
 from sightline.data.checks import Report
+from sightline.data.counted import counted
 from sightline.data.index import Index
 from sightline.data.layout import without_up
 from sightline.errors import ConfigError
@@ -19,6 +20,9 @@ little and an epoch sees many parts; of pictures smaller than that, all."""
 EXPOSURES = 2.0
 """How many times as bright as in one of the darker pictures (the tenth in a hundred) the brightest parts of a brighter one are when
 pictures are said to be exposed very differently."""
+FEW, NARROW = 1_000, 32
+"""With fewer pictures, the width of the path that expands a classifier's maps. Of 112 pictures of nuclei it learned as much in as many
+epochs as twice the width, each in two thirds of the time."""
 FLIPPED, TURNED = 0.5, 0.75
 """Probabilities with which pictures without an up are mirrored upside down and turned by quarters: all eight ways are alike."""
 _STRETCHED = "the pictures are exposed very differently: each is stretched to the whole range of brightness"
@@ -83,10 +87,10 @@ def class_weights(config: RunConfig, index: Index, report: Report, said: list[st
     return replace(config, segmentation=replace(chosen, class_weights=weights, balance=0.0))
 
 
-def arguments(model: ModelConfig) -> ModelConfig:
+def arguments(model: ModelConfig, images: int, said: list[str]) -> ModelConfig:
     """The network's arguments: the classifier in its contracting path as in the run that it comes from, if it comes from one.
 
-    Raises `ConfigError` when there is no place for one.
+    With few `images` to learn from, the expanding path is a narrow one. Raises `ConfigError` when there is no place for a classifier.
     """
     given: dict[str, Any] = {**model.arguments, **inherited(model)}
     if model.name != "unet":
@@ -95,4 +99,10 @@ def arguments(model: ModelConfig) -> ModelConfig:
                 f"model.backbone_weights: {model.name} has a contracting path of its own; use model=unet."
             )
         return replace(model, arguments=given)
-    return replace(model, arguments={**given, **on_backbone(replace(model, arguments=given), None)})
+    given |= on_backbone(replace(model, arguments=given), None)
+    if "backbone" in given and "width" not in given and images < FEW and model.weights == "none":
+        given["width"] = NARROW
+        said.append(
+            f"an expanding path of width {NARROW} for {counted(images, 'picture')} (--set model.arguments.width=64 for the usual one)"
+        )
+    return replace(model, arguments=given)

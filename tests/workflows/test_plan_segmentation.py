@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightline.config import RunConfig, compose
+from sightline.config import ModelConfig, RunConfig, compose
 from sightline.data.checks import Report
-from sightline.workflows.plan_segmentation import masks
+from sightline.workflows.plan_segmentation import arguments, masks
 
 UPLESS = [0.0, 0.01, 0.02]
 UPRIGHT = [0.0, 0.01, 0.3]
@@ -45,3 +45,22 @@ def test_what_was_chosen_stays() -> None:
 def test_of_several_kinds_one_may_be_the_other_upside_down() -> None:
     config, said = varied([0.0, 0.01, 0.0, 0.0], classes=("background", "6", "9"))
     assert (config.masks.flip, config.masks.turn, said) == (0.0, 0.0, "")
+
+
+def test_few_pictures_get_a_narrow_expanding_path_on_a_classifier() -> None:
+    unet = ModelConfig(name="unet", arguments={"backbone": "resnet18"})
+    said: list[str] = []
+    narrow = arguments(unet, 999, said)
+    assert narrow.arguments["width"] == 32
+    assert len(said) == 1
+    assert "999 pictures" in said[0]
+    assert arguments(narrow, 999, said) == narrow
+    assert len(said) == 1
+    for model, images in (
+        (unet, 1_000),
+        (ModelConfig(name="unet"), 10),
+        (ModelConfig(name="unet_2015"), 10),
+        (ModelConfig(name="unet", arguments={"backbone": "resnet18"}, weights="runs/none/model.safetensors"), 10),
+    ):
+        assert "width" not in arguments(model, images, said).arguments
+    assert len(said) == 1
